@@ -1,0 +1,191 @@
+"""Every error this package raises, as one tree.
+
+    RunnerError
+    ├── SettingsError          a setting is wrong; the message names source, key, value and what was expected
+    ├── MissingExtra           an optional library is not installed; the message says which extra to install
+    ├── ServerError
+    │   ├── ServerUnreachable  no answer from Redis/Valkey; names the address
+    │   ├── UnsafeServer       the server may lose jobs (too old, evicting); says what to change
+    │   └── QueueFull          the server is out of memory; nothing was enqueued
+    ├── InvalidTask            a declaration that cannot work (not a coroutine, two of one name, …)
+    ├── InvalidJob             refused at enqueue; nothing was written
+    │   ├── InvalidArguments   do not fit the task's signature, or cannot be encoded; names the argument
+    │   └── PayloadTooLarge    names the size, the limit and the largest argument
+    ├── JobError               what a caller that waits for a result can see
+    │   ├── JobFailed          carries the remote error's type, message and traceback text
+    │   ├── JobCancelled       somebody cancelled it
+    │   ├── JobExpired         it did not start before its ``expires``
+    │   ├── ResultTimeout      the wait ended, the job did not (also a TimeoutError)
+    │   └── ResultGone         the job ended and its result is not kept (any more)
+    └── JobSignal              raised inside a task to say how the attempt shall end
+        ├── Retry              run again after a delay; spends an attempt
+        ├── Snooze             come back later; spends no attempt
+        └── GiveUp             do not try again: straight to the dead letters
+
+    SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
+    LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+Delay = float | int | timedelta
+"""A span of time: seconds, or a ``timedelta``."""
+
+
+def seconds(delay: Delay) -> float:
+    """Give a delay in seconds.
+
+    Raises:
+        ValueError: it is negative, NaN or infinite.
+    """
+    value = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+    if not 0 <= value < float("inf"):
+        msg = f"a delay must be a finite number of seconds, zero or more, not {delay!r}"
+        raise ValueError(msg)
+    return value
+
+
+class RunnerError(Exception):
+    """The root of the tree above."""
+
+
+class SettingsError(RunnerError):
+    """One or more settings are wrong; the message has a line for each."""
+
+
+class MissingExtra(RunnerError):
+    """An optional library is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the extra '{extra}': pip install 'arq-runner[{extra}]'")
+
+
+class ServerError(RunnerError):
+    """Something about the Redis/Valkey server."""
+
+
+class ServerUnreachable(ServerError):
+    """No answer from the server."""
+
+
+class UnsafeServer(ServerError):
+    """The server's version or configuration may lose jobs."""
+
+
+class QueueFull(ServerError):
+    """The server is out of memory and refused new work; nothing was written."""
+
+
+class InvalidTask(RunnerError):
+    """A task declaration that cannot work."""
+
+
+class InvalidJob(RunnerError, ValueError):
+    """Refused at enqueue; nothing was written."""
+
+
+class InvalidArguments(InvalidJob):
+    """Arguments that do not fit the task's signature or cannot be encoded."""
+
+
+class PayloadTooLarge(InvalidJob):
+    """The encoded job is larger than ``limits.payload``."""
+
+
+class JobError(RunnerError):
+    """How a job ended, seen by a caller that waits for its result."""
+
+
+class JobFailed(JobError):
+    """The job ended in an error.
+
+    Attributes:
+        type: qualified name of the remote exception's class.
+        message: its text.
+        traceback: the remote traceback as text; empty when it was not kept.
+    """
+
+    def __init__(self, type: str, message: str, traceback: str = "") -> None:
+        super().__init__(type, message, traceback)
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+class JobCancelled(JobError):
+    """The job was cancelled."""
+
+
+class JobExpired(JobError):
+    """The job did not start before its ``expires``."""
+
+
+class ResultTimeout(JobError, TimeoutError):
+    """The wait for a result ended before the job did; the job goes on."""
+
+
+class ResultGone(JobError):
+    """The job has ended, or never was, and there is no result to be had."""
+
+
+class LeaseLost(RunnerError):
+    """Another worker holds the job now: this attempt can change nothing any more."""
+
+
+class SoftTimeout(RunnerError, TimeoutError):
+    """The task's ``soft_timeout`` has passed; clean up and return or raise."""
+
+
+class JobSignal(Exception):  # noqa: N818 - it says how an attempt ends; it is not a failure
+    """Raised inside a task to say how the attempt shall end."""
+
+
+class Retry(JobSignal):
+    """Run the job again.
+
+    Args:
+        delay: seconds or timedelta until the next attempt; None asks the task's backoff.
+        reason: kept on the job and shown to people.
+    """
+
+    def __init__(self, delay: Delay | None = None, *, reason: str = "retry asked") -> None:
+        super().__init__(reason)
+        self.delay_s = None if delay is None else seconds(delay)
+        self.reason = reason
+
+
+class Snooze(JobSignal):
+    """Come back later without spending an attempt; bounded by the task's ``max_snoozes``.
+
+    Args:
+        delay: seconds or timedelta from now.
+        until: an aware datetime; give either this or ``delay``.
+        reason: kept on the job and shown to people.
+
+    Raises:
+        ValueError: both or none given, a naive datetime, or a negative delay.
+    """
+
+    def __init__(self, delay: Delay | None = None, *, until: datetime | None = None, reason: str = "snoozed") -> None:
+        super().__init__(reason)
+        if (delay is None) == (until is None):
+            msg = "Snooze takes either delay= or until="
+            raise ValueError(msg)
+        if until is not None:
+            if until.tzinfo is None:
+                msg = f"Snooze(until=…) needs an aware datetime, not {until!r}: add a tzinfo"
+                raise ValueError(msg)
+            delay = max(0.0, (until - datetime.now(UTC)).total_seconds())
+        self.delay_s = seconds(delay) if delay is not None else 0.0
+        self.reason = reason
+
+
+class GiveUp(JobSignal):
+    """Do not try again: the job becomes a dead letter with reason ``gave_up``."""
+
+    def __init__(self, reason: str = "given up") -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,83 @@
+"""How an attempt can end, as values.
+
+Every attempt ends as exactly one of these. ``engine.attempt.classify`` makes them out of what a task returned
+or raised, middleware may turn one into another, and ``engine.finish`` writes them down; nothing else in the
+engine looks at exceptions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The task returned ``result``."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task raised; nobody has decided yet what follows. Never leaves the middleware chain."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """Run again after ``delay_ms``; the attempt is spent."""
+
+    delay_ms: int
+    reason: str
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """Run again after ``delay_ms``; no attempt is spent."""
+
+    delay_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Never again unless replayed; kept as a dead letter under ``reason`` (a word of DEAD_REASONS)."""
+
+    reason: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody asked for it."""
+
+    reason: str = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Given back unharmed, at shutdown: ready again at once, no attempt spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Another worker holds the job: write nothing."""
+
+
+Outcome = Succeeded | Failed | Retrying | Snoozed | Dead | Cancelled | Released | Lost
+
+DEAD_REASONS = {
+    "max_tries": "all attempts are spent",
+    "max_age": "the task's max_age passed before it succeeded",
+    "max_snoozes": "it was snoozed more often than max_snoozes allows",
+    "gave_up": "the task raised GiveUp, or an error its give_up_on names",
+    "poison": "it took down the worker that ran it, the last time while running alone",
+    "invalid_arguments": "the arguments do not fit the task's signature",
+    "unknown_task": "no worker that saw it knows a task of that name",
+    "undecodable": "the payload is not one this worker can read",
+    "missing_payload": "the queue named the job, but its payload is gone",
+    "unencodable_result": "the task returned what cannot be encoded",
+    "expired": "it did not start before its expires",
+    "failed": "the task failed and declares no retries (arq's own functions)",
+}
