@@ -1,0 +1,244 @@
+"""What a task's signature says about its arguments and its result.
+
+The rule both sides share: a value must survive JSON and come back as what the annotation names. Plain JSON types are
+checked by ``isinstance``; richer ones (datetime, Decimal, UUID, bytes, dataclasses, pydantic models, containers of
+them) are encoded and decoded again by the annotation, which is exactly what the worker will do. A parameter without
+an annotation takes any JSON value and arrives as plain JSON.
+"""
+
+import inspect
+import math
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .errors import InvalidArguments
+
+MAX_DEPTH = 64
+_PLAIN: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    int: (int,),
+    float: (float, int),
+    bool: (bool,),
+    type(None): (type(None),),
+    None: (type(None),),
+}
+
+
+class NotEncodable(ValueError):
+    """A value that JSON cannot carry, with the path to it."""
+
+
+def encode_rich(value: Any) -> Any:
+    """Turn what msgspec does not know into what it does (pydantic models).
+
+    Raises:
+        NotEncodable: nothing here knows the type.
+    """
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(mode="json")
+    msg = f"{type(value).__qualname__} cannot be encoded as JSON"
+    raise NotEncodable(msg)
+
+
+def decode_rich(kind: Any, value: Any) -> Any:
+    """Build what msgspec does not know out of plain JSON (pydantic models)."""
+    validate = getattr(kind, "model_validate", None)
+    if validate is not None:
+        return validate(value)
+    msg = f"{kind!r} cannot be made from JSON"
+    raise TypeError(msg)
+
+
+def refuse_inexact(value: Any, depth: int = 0) -> None:
+    """Refuse what JSON would silently change: NaN and infinities, and nesting beyond MAX_DEPTH.
+
+    Raises:
+        NotEncodable: says what was found.
+    """
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return
+    if kind is float:
+        if not math.isfinite(value):
+            msg = f"{value!r} has no JSON form"
+            raise NotEncodable(msg)
+    elif kind in (list, tuple, dict):
+        if depth >= MAX_DEPTH:
+            msg = f"nested deeper than {MAX_DEPTH}"
+            raise NotEncodable(msg)
+        for item in value.values() if kind is dict else value:
+            refuse_inexact(item, depth + 1)
+
+
+class Converter:
+    """Checks and rebuilds values of one annotation."""
+
+    __slots__ = ("kind", "plain")
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        self.plain = _plain_types(kind)
+
+    @property
+    def is_untyped(self) -> bool:
+        """Whether any JSON value will do."""
+        return self.kind is Any
+
+    def check(self, value: Any) -> None:
+        """Refuse a value that would not come back as what the annotation says.
+
+        Raises:
+            NotEncodable: JSON cannot carry it.
+            TypeError: it is not of the annotated type.
+        """
+        refuse_inexact(value)
+        if self.plain is not None:
+            if not isinstance(value, self.plain) or (type(value) is bool and bool not in self.plain):
+                msg = f"expected {_name(self.kind)}, got {type(value).__name__} {_short(value)}"
+                raise TypeError(msg)
+        elif not self.is_untyped:
+            self.rebuild(msgspec.json.decode(msgspec.json.encode(value, enc_hook=encode_rich)))
+
+    def rebuild(self, value: Any) -> Any:
+        """Give the annotated value out of plain JSON.
+
+        Raises:
+            TypeError: it does not fit.
+        """
+        if self.is_untyped or (self.plain is not None and isinstance(value, self.plain)):
+            return value
+        try:
+            return msgspec.convert(value, self.kind, dec_hook=decode_rich)
+        except ValueError as error:
+            msg = f"expected {_name(self.kind)}: {str(error).splitlines()[0]}"
+            raise TypeError(msg) from error
+
+
+def _plain_types(kind: Any) -> tuple[type, ...] | None:
+    """Give the classes to test for, or None when isinstance is not enough."""
+    if kind in (list, dict):
+        return (list, tuple) if kind is list else (dict,)
+    members = typing.get_args(kind) if typing.get_origin(kind) in _UNIONS else (kind,)
+    try:
+        found = [_PLAIN[m] for m in members]
+    except (KeyError, TypeError):
+        return None
+    return tuple({t for group in found for t in group})
+
+
+_UNIONS = (typing.Union, type(int | str))
+
+
+def _converter(kind: Any) -> Converter:
+    """Make a Converter; an annotation msgspec cannot decode by counts as none."""
+    if kind is inspect.Parameter.empty or kind is object:
+        return Converter(Any)
+    try:
+        msgspec.json.Decoder(kind, dec_hook=decode_rich)
+    except (TypeError, NotImplementedError):
+        return Converter(Any)
+    return Converter(kind)
+
+
+class Parameters:
+    """The parameters of a task after its ``ctx``, and its result.
+
+    Annotations are resolved at first use, so that a task may name classes defined below it.
+    """
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self._fn = fn
+        self._signature = inspect.signature(fn)
+        parameters = list(self._signature.parameters.values())
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        if not parameters or parameters[0].kind not in (*kinds, inspect.Parameter.VAR_POSITIONAL):
+            msg = "a task takes the context as its first parameter: async def task(ctx, …)"
+            raise TypeError(msg)
+        self._rest = parameters if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL else parameters[1:]
+        self._bindable = inspect.Signature(self._rest)
+        self._converters: dict[str, Converter] | None = None
+        self._simple: list[Converter] | None = None
+
+    def check(self, task: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse arguments that do not fit.
+
+        Raises:
+            InvalidArguments: names the task, the argument and what was expected.
+        """
+        self._visit(task, args, kwargs, check_only=True)
+
+    def rebuild(self, task: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Give the arguments as annotated, out of plain JSON.
+
+        Raises:
+            InvalidArguments: names the task, the argument and what was expected.
+        """
+        return self._visit(task, args, kwargs, check_only=False)
+
+    def rebuild_result(self, value: Any) -> Any:
+        """Give the task's result as annotated, out of plain JSON; as it is when the annotation does not fit it."""
+        try:
+            return self.converters["return"].rebuild(value)
+        except TypeError:
+            return value
+
+    @property
+    def converters(self) -> dict[str, Converter]:
+        """One Converter a parameter, and one named ``return``."""
+        if self._converters is None:
+            try:
+                hints = typing.get_type_hints(self._fn)
+            except (NameError, TypeError, AttributeError):
+                hints = {}
+            names = [p.name for p in self._rest]
+            self._converters = {n: _converter(hints.get(n, Any)) for n in [*names, "return"]}
+            if all(p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in self._rest):
+                self._simple = [self._converters[n] for n in names]
+        return self._converters
+
+    def _visit(
+        self, task: str, args: Any, kwargs: dict[str, Any], *, check_only: bool
+    ) -> tuple[list[Any], dict[str, Any]]:
+        converters = self.converters
+        simple = self._simple
+        if simple is not None and not kwargs and len(args) == len(simple):
+            named = [(p.name, c, v) for p, c, v in zip(self._rest, simple, args, strict=True)]
+            return [_apply(task, n, c, v, check_only) for n, c, v in named], kwargs
+        try:
+            bound = self._bindable.bind(*args, **kwargs)
+        except TypeError as error:
+            msg = f"task '{task}' takes {self._bindable}: {error}"
+            raise InvalidArguments(msg) from None
+        for name, value in bound.arguments.items():
+            kind = self._bindable.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                bound.arguments[name] = tuple(_apply(task, name, converters[name], v, check_only) for v in value)
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                bound.arguments[name] = {k: _apply(task, k, converters[name], v, check_only) for k, v in value.items()}
+            else:
+                bound.arguments[name] = _apply(task, name, converters[name], value, check_only)
+        return list(bound.args), dict(bound.kwargs)
+
+
+def _apply(task: str, name: str, converter: Converter, value: Any, check_only: bool) -> Any:
+    try:
+        if check_only:
+            converter.check(value)
+            return value
+        return converter.rebuild(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        msg = f"task '{task}', argument '{name}': {error}"
+        raise InvalidArguments(msg) from error
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", None) if isinstance(kind, type) else str(kind).replace("typing.", "")  # pyright: ignore[reportReturnType]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"
