@@ -173,8 +173,7 @@ class Exponential(Backoff):
                 return min(top, rng.uniform(top / 2, top))
             case "decorrelated":
                 before = self._top(max(1, n - 1)) if previous is None else max(self.base, previous)
-                high = min(self.cap, before) * (1 + self.factor)
-                return min(self.cap, rng.uniform(self.base, high))
+                return min(self.cap, rng.uniform(self.base, before * (1 + self.factor)))
             case _:
                 assert_never(self.jitter)
 
