@@ -1,0 +1,16 @@
+"""Settings: typed values out of settings.toml, a folder of secrets and the environment, the later winning."""
+
+from .load import Loaded, load, load_settings
+from .model import LimitsGroup, LogsGroup, RedisGroup, Settings, WebhooksGroup, WorkerGroup
+
+__all__ = [
+    "LimitsGroup",
+    "Loaded",
+    "LogsGroup",
+    "RedisGroup",
+    "Settings",
+    "WebhooksGroup",
+    "WorkerGroup",
+    "load",
+    "load_settings",
+]
