@@ -1,0 +1,45 @@
+# Everything a target needs is installed into .venv first; nothing outside this folder is changed.
+# Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format arq-suite bench clean
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+BENCH ?= noop
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## install everything into .venv (again only when versions change)
+	@echo "installed in .venv"
+
+demo: $(INSTALLED) ## 300 webhooks, a worker killed half-way, nothing lost
+	@$(BIN)/runner demo --once
+
+test: $(INSTALLED) ## run the whole suite on a real server
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## lint, formatting, types, and which module may import which
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "not formatted as ruff does it: make format" >&2; exit 1; }
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports
+
+format: $(INSTALLED) ## put the code into ruff's form, and fix what ruff can fix
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+arq-suite: $(INSTALLED) ## run arq's own tests against our worker
+	@$(BIN)/python .ci/arq_suite.py
+
+bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|enqueue
+	@$(BIN)/runner bench $(BENCH)
+
+clean: ## remove .venv, caches and builds (the data in .runner stays)
+	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml .ci/constraints.txt
+	@.ci/install
+	@touch $@
