@@ -1,0 +1,58 @@
+"""The one HTTP client of a worker process."""
+
+import logging
+import ssl
+from collections.abc import Iterable
+from http.cookiejar import DefaultCookiePolicy
+
+import httpx
+
+from .guard import AddressGuard, Network
+from .resolver import Lookup
+from .transport import AiohttpTransport
+
+
+def build_client(
+    *,
+    allow: Iterable[str | Network] = (),
+    connect_timeout_s: float = 5.0,
+    read_timeout_s: float = 30.0,
+    max_connections: int = 1000,
+    keepalive_s: float = 30.0,
+    ssl_context: ssl.SSLContext | None = None,
+    lookup: Lookup | None = None,
+) -> httpx.AsyncClient:
+    """Make the client; no I/O, and no loop needed until the first request.
+
+    It follows no redirects, keeps no cookies, and asks neither the environment nor ``netrc`` for anything.
+    httpx's own logger, which writes whole urls at INFO, is raised to WARNING: urls may hold secrets.
+
+    Args:
+        allow: CIDRs the address guard lets through.
+        connect_timeout_s: name lookup, TCP and TLS; as much again to wait for a free connection.
+        read_timeout_s: longest silence of the receiver. ``exchange`` puts a deadline over all of it.
+        max_connections: in use at once.
+        keepalive_s: how long an idle connection is kept.
+        ssl_context: None for httpx's default.
+        lookup: names to addresses; None asks the operating system.
+
+    Raises:
+        ValueError: one of ``allow`` is not a network.
+    """
+    logger = logging.getLogger("httpx")
+    logger.setLevel(max(logger.level, logging.WARNING))
+    client = httpx.AsyncClient(
+        transport=AiohttpTransport(
+            guard=AddressGuard.allowing(allow),
+            lookup=lookup,
+            ssl_context=ssl_context,
+            max_connections=max_connections,
+            keepalive_s=keepalive_s,
+        ),
+        timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s),
+        headers={"user-agent": "arq-runner", "accept-encoding": "identity"},
+        follow_redirects=False,
+        trust_env=False,
+    )
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
