@@ -40,7 +40,8 @@ class Layer:
     def add(self, path: tuple[str, ...], value: Any, source: str) -> None:
         """Take a value in, or note that nothing is called that."""
         key = ".".join(path)
-        if setting_of(path) == key or (len(path) == 3 and key.startswith(f"{SECRETS}.")):
+        is_one = key != SECRETS and setting_of(path) == key
+        if is_one or (len(path) == 3 and key.startswith(f"{SECRETS}.")):
             self.entries[key] = Entry(key, value, source)
         else:
             self.problems.append(problem(source, key, value, _what_else(path, source)))
@@ -165,6 +166,10 @@ def _what_else(path: tuple[str, ...], source: str) -> str:
         example = variable(f"{key}.{next(iter(GROUPS[key].model_fields))}")
         return f"settings below it, such as {example}" if is_variable else "a table"
     setting = setting_of(path)
+    if setting == SECRETS:
+        return (
+            f"{variable(SECRETS)}__NAME, one variable for each" if is_variable else "a table of NAME = value"
+        )
     if setting is not None:
         return f"the whole of {setting} in one value"
     wanted = [variable(k) for k in KEYS] + [FILE_VARIABLE] if is_variable else [*KEYS, *GROUPS]

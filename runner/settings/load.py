@@ -24,6 +24,21 @@ from .model import SECRETS, Settings, setting_of
 
 SECRETS_DIR = "secrets_dir"
 
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "greater_than_equal": "a whole number of at least {ge}",
+    "string_type": "text",
+    "path_type": "a path",
+    "tuple_type": "a list",
+    "mapping_type": "a table",
+    "too_short": "at least {min_length} of them",
+}
+"""What pydantic's own checks ask for, by the type of its finding; the rest comes in pydantic's words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -33,6 +48,10 @@ class Loaded:
     entries: Mapping[str, Entry]
     file: Path | None
     """The settings file that was read; None when there is none."""
+
+    def source(self, key: str) -> str:
+        """Say where the value of a dotted key stands; ``default`` when nothing sets it."""
+        return self.entries[key].source if key in self.entries else "default"
 
 
 def load_settings(
@@ -86,16 +105,20 @@ def _first(layers: list[Layer], key: str) -> Entry | None:
 
 def _line(error: Any, entries: Mapping[str, Entry]) -> str:
     """Turn one of pydantic's findings into a line that says where the value stands."""
-    names = tuple(str(part) for part in error["loc"])
-    key = setting_of(names) or ".".join(names)
-    if key == SECRETS and len(names) > 2:
-        key = ".".join(names[:3])
-    context = error.get("ctx", {})
-    expected = str(context["error"]) if error["type"] == "value_error" else _plain(error["msg"])
+    names = tuple(error["loc"])
+    is_signing_key = names[:2] == tuple(SECRETS.split("."))
+    depth = 3 if is_signing_key else (setting_of(names) or "").count(".") + 1
+    key, below = ".".join(names[:depth]), () if is_signing_key else names[depth:]
     entry = entries.get(key) or Entry(key, error["input"], "default")
-    return problem(entry.source, entry.key, entry.value, expected)
+    value = error["input"] if below else entry.value
+    place = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in below)
+    return problem(entry.source, key + place, value, _expected(error))
 
 
-def _plain(message: str) -> str:
-    """Give what follows "expected" in pydantic's own words."""
-    return message.removeprefix("Input should be ").removeprefix("a valid ")
+def _expected(error: Any) -> str:
+    """Say what one of pydantic's findings asks for: our validators' words, or ours for its own checks."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] in _EXPECTED:
+        return _EXPECTED[error["type"]].format(**error.get("ctx", {}))
+    return error["msg"].removeprefix("Input should be ")

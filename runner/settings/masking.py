@@ -1,17 +1,20 @@
 """Nothing secret reaches an error line, a log or ``runner config show``."""
 
 import re
-from collections.abc import Callable
 
 from .model import SECRETS
 
 HIDDEN = "********"
 
-_SECRET_NAME = re.compile(r"secret|passw|pwd|token|credential|private|api_?key|signing|whsec", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"secret|passw|pwd|token|credential|private|auth|signing|whsec|(?:^|[._])(?:api_?)?key(?:$|\s*=)",
+    re.IGNORECASE,
+)
 _INNOCENT = {"secrets_dir", "webhooks.default_secret"}
-_USERINFO = re.compile(r"(\w+://)?[^\s\"']*@")
+_USERINFO = re.compile(r"(\w+://)?.*@", re.DOTALL)
+_USERINFO_IN_LINE = re.compile(r"(\w+://).*@|()[^\s\"'=]*@")
 _QUERY = re.compile(r"([?&](?:username|password|token)=)[^&\s\"']*", re.IGNORECASE)
-_SIGNING_KEY = re.compile(r"whsec_[^\s\"',\]}]*")
+_SIGNING_KEY = re.compile(r"()whsec_[^\s\"',\]}]*")
 _ASSIGNMENT = re.compile(r"([^=#\[]*=\s*)(.+)", re.DOTALL)
 _HEADER = re.compile(r"\s*\[+([^\[\]]*)\]+")
 
@@ -22,28 +25,28 @@ def is_secret(key: str) -> bool:
 
 
 def masked(key: str, value: object) -> str:
-    """Give a value as a person would write it, without what is secret in it."""
-    if isinstance(value, dict) and not value:
-        return "{}"
-    if is_secret(key):
+    """Write a value the way settings.toml does, within 80 characters and without what is secret in it."""
+    if value and is_secret(key):
         return HIDDEN
-    return _clean(shown(value), lambda _: "***")
-
-
-def shown(value: object) -> str:
-    """Write a value the way settings.toml does, within 80 characters."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return (
-            "{ " + ", ".join(f"{name} = {shown(item)}" for name, item in value.items()) + " }"
-            if value
-            else "{}"
-        )
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
-    text = str(value) if isinstance(value, int | float) else '"' + str(value).replace("\n", "\\n") + '"'
+        items = [f"{name} = {masked(name, item)}" for name, item in value.items()]
+        text = "{ " + ", ".join(items) + " }" if items else "{}"
+    elif isinstance(value, list | tuple):
+        text = "[" + ", ".join(masked(key, item) for item in value) + "]"
+    elif isinstance(value, int | float):
+        text = str(value)
+    else:
+        text = '"' + masked_text(str(value)).replace("\n", "\\n") + '"'
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def masked_text(text: str) -> str:
+    """Give text without an address's user and password and without signing keys."""
+    for secret in (_USERINFO, _QUERY, _SIGNING_KEY):
+        text = secret.sub(lambda m: (m[1] or "") + "***" + ("@" if m[0].endswith("@") else ""), text)
+    return text
 
 
 def masked_line(lines: list[str], index: int) -> str:
@@ -53,10 +56,6 @@ def masked_line(lines: list[str], index: int) -> str:
     match = _ASSIGNMENT.fullmatch(line)
     if match and (_SECRET_NAME.search(match[1]) or is_secret(f"{table}.")):
         return match[1] + "*" * len(match[2])
-    return _clean(line, lambda hidden: "*" * len(hidden))
-
-
-def _clean(text: str, stars: Callable[[str], str]) -> str:
-    text = _USERINFO.sub(lambda m: (m[1] or "") + stars(m[0].removeprefix(m[1] or "")[:-1]) + "@", text)
-    text = _QUERY.sub(lambda m: m[1] + stars(m[0].removeprefix(m[1])), text)
-    return _SIGNING_KEY.sub(lambda m: stars(m[0]), text)
+    for secret in (_USERINFO_IN_LINE, _QUERY, _SIGNING_KEY):
+        line = secret.sub(lambda m: (m[1] or "") + "*" * (len(m[0]) - len(m[1] or "")), line)
+    return line

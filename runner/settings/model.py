@@ -6,7 +6,7 @@ A field's description is its comment in settings.toml. Durations are held as sec
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -204,9 +204,8 @@ def setting_of(path: tuple[str, ...]) -> str | None:
     return None
 
 
-def value_of(settings: Settings, key: str) -> Any:
-    """Give the value that a key of KEYS has."""
-    value: Any = settings
-    for name in key.split("."):
-        value = getattr(value, name)
-    return value
+def parser_of(key: str) -> object:
+    """Give the function of ``units`` that reads a key's values; None when pydantic does alone."""
+    *group, name = key.split(".")
+    model: type[BaseModel] = GROUPS[group[0]] if group else Settings
+    return next((m.func for m in model.model_fields[name].metadata if isinstance(m, BeforeValidator)), None)

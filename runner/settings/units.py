@@ -66,6 +66,23 @@ def parse_size(value: object) -> int:
     return int(count)
 
 
+def spell_duration(seconds: float) -> str:
+    """Write seconds in the largest unit that leaves a whole number: 5400 is 90m."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        count = round(seconds / SECONDS[unit], 9)
+        if seconds and count.is_integer():
+            return f"{count:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
+def spell_size(count: int) -> str:
+    """Write bytes in the largest binary unit that leaves a whole number, else as they are."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if count % BYTES[unit.lower()] == 0:
+            return f"{count // BYTES[unit.lower()]}{unit}"
+    return str(count)
+
+
 def parse_list(value: object) -> object:
     """Split text at commas and line ends, or read it as JSON when it starts with a bracket."""
     if not isinstance(value, str):
