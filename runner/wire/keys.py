@@ -1,0 +1,116 @@
+"""Every key on the server, as functions of (layout, queue, id).
+
+    classic (arq's own names)      tagged (one hash tag a queue)   type    whose   meaning
+    arq:queue, arq:queue:<name>    arq:{<name>}:queue              ZSET    arq     id -> due ms; running: end of lease
+    arq:job:<id>                   arq:{<name>}:job:<id>           STRING  arq     payload
+    arq:in-progress:<id>           …                               STRING  arq     the lease: our token, PX
+    arq:retry:<id>                 …                               STRING  arq     attempts so far
+    arq:result:<id>                …                               STRING  arq     result envelope, PX
+    arq:abort                      …                               ZSET    arq     cancellations asked for
+    runner:<name>:running          runner:{<name>}:running         HASH    ours    id -> "token fence worker alone"
+    runner:<name>:suspects         …                               ZSET    ours    id -> since ms; run alone
+    runner:<name>:dead             …                               ZSET    ours    id -> died at ms
+    runner:<name>:ward             …                               STRING  ours    worker that isolates suspects, PX
+    runner:job:<id>                runner:{<name>}:job:<id>        HASH    ours    history of a job that had trouble
+    runner:dead:<id>               …                               HASH    ours    a dead letter
+    runner:workers                 runner:workers                  ZSET    ours    worker -> seen at ms
+    runner:worker:<name>           …                               STRING  ours    what a worker says of itself, PX
+
+A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
+``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``w`` why it waits, ``p`` progress,
+``a<n>`` what attempt n ended with.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Layout = Literal["classic", "tagged"]
+
+DEFAULT_QUEUE = "default"
+WORKERS = "runner:workers"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one queue.
+
+    Attributes:
+        name: the queue's name for people.
+        queue: the ZSET.
+        arq: prefix of arq's per-job keys.
+        ours: prefix of our per-job keys.
+        running: HASH of what runs.
+        suspects: ZSET of jobs whose workers died twice.
+        dead: ZSET of dead letters.
+        ward: lock of the worker that isolates suspects.
+    """
+
+    name: str
+    queue: str
+    arq: str
+    ours: str
+    running: str
+    suspects: str
+    dead: str
+    ward: str
+
+    @property
+    def abort(self) -> str:
+        """ZSET of cancellations asked for."""
+        return self.arq + "abort"
+
+    def job(self, job_id: str) -> str:
+        """Payload of a job."""
+        return f"{self.arq}job:{job_id}"
+
+    def lease(self, job_id: str) -> str:
+        """Lease of a running job."""
+        return f"{self.arq}in-progress:{job_id}"
+
+    def retry(self, job_id: str) -> str:
+        """Attempts of a job so far."""
+        return f"{self.arq}retry:{job_id}"
+
+    def result(self, job_id: str) -> str:
+        """Result envelope of a job."""
+        return f"{self.arq}result:{job_id}"
+
+    def record(self, job_id: str) -> str:
+        """History of a job that had trouble."""
+        return f"{self.ours}job:{job_id}"
+
+    def dead_letter(self, job_id: str) -> str:
+        """A dead letter."""
+        return f"{self.ours}dead:{job_id}"
+
+
+def keys_of(name: str, layout: Layout = "classic") -> Keys:
+    """Give the keys of the queue of that name."""
+    if layout == "tagged":
+        return _keys(name, f"arq:{{{name}}}:queue", f"arq:{{{name}}}:", f"runner:{{{name}}}:", f"{{{name}}}")
+    queue = "arq:queue" if name == DEFAULT_QUEUE else f"arq:queue:{name}"
+    return _keys(name, queue, "arq:", "runner:", name)
+
+
+def keys_of_arq_queue(queue_name: str) -> Keys:
+    """Give the keys of a queue that is named as arq names it: by its ZSET."""
+    name = DEFAULT_QUEUE if queue_name == "arq:queue" else queue_name.removeprefix("arq:queue:")
+    return _keys(name, queue_name, "arq:", "runner:", name)
+
+
+def worker(name: str) -> str:
+    """What the worker of that name says of itself."""
+    return f"runner:worker:{name}"
+
+
+def _keys(name: str, queue: str, arq: str, ours: str, tag: str) -> Keys:
+    return Keys(
+        name=name,
+        queue=queue,
+        arq=arq,
+        ours=ours,
+        running=f"runner:{tag}:running",
+        suspects=f"runner:{tag}:suspects",
+        dead=f"runner:{tag}:dead",
+        ward=f"runner:{tag}:ward",
+    )

@@ -1,0 +1,8 @@
+-- owner(entry): the parts of a running entry, "token fence worker alone"; nothing for an entry that is not there.
+local function owner(entry)
+  if not entry then
+    return nil
+  end
+  local token, fence, worker, alone = string.match(entry, '^(%S+) (%S+) (.*) (%d)$')
+  return token, tonumber(fence), worker, alone == '1'
+end

@@ -1,0 +1,29 @@
+-- renew: move the end of a worker's leases in one queue.
+--
+-- KEYS  queue     zset  job id -> due at (ms)
+-- KEYS  running   hash  job id -> token fence worker alone
+-- ARGV  arq       str   prefix of arq's keys
+-- ARGV  now_ms    int   0 = ask the server
+-- ARGV  lease_ms  int   length of the lease from now
+-- ARGV  leases    rest  id, token; repeated, at most 500
+-- GIVES ids of the leases that are lost: another worker holds the job, or it has ended
+-- FAILS nothing
+-- COST  O(log n) a lease
+-- USES  now text owner settle
+local at = now(now_ms)
+local ids, tokens, moves, lost = {}, {}, {}, {}
+for i = 1, leases_n, 2 do
+  ids[#ids + 1], tokens[#tokens + 1] = leases(i), leases(i + 1)
+end
+for n, verdict in ipairs(settle(running, arq, ids, tokens)) do
+  if verdict == 1 then
+    redis.call('SET', arq .. 'in-progress:' .. ids[n], tokens[n], 'PX', lease_ms)
+    moves[#moves + 1], moves[#moves + 2] = text(at + lease_ms), ids[n]
+  else
+    lost[#lost + 1] = ids[n]
+  end
+end
+if #moves > 0 then
+  redis.call('ZADD', queue, 'XX', unpack(moves))
+end
+return lost

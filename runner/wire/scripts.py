@@ -1,0 +1,184 @@
+"""One typed call per Lua script; the one table from the server's error words to our exceptions.
+
+``execute`` is anything that sends one command and gives its reply: a Link (calls of one loop iteration share a
+round trip), a redis-py client, or a test's.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+
+from ..errors import QueueFull
+from . import lua_loader
+from .keys import Keys
+
+Execute = Callable[..., Awaitable[Any]]
+
+MAX_BATCH = 500
+"""Jobs one script call may carry: Lua's unpack and the server's patience both end not far above."""
+
+
+class Entry(NamedTuple):
+    """One job to enqueue. ``at_ms`` 0 means ``delay_ms`` from the server's now."""
+
+    job_id: str
+    at_ms: int
+    delay_ms: int
+    payload: bytes
+
+
+class Claimed(NamedTuple):
+    """One leased job."""
+
+    job_id: str
+    payload: bytes | None
+    attempt: int
+    due_at_ms: int
+    fence: int
+    snoozes: int
+    deaths: int
+    alone: bool
+    aborted: bool
+
+
+class End(NamedTuple):
+    """How one attempt ended, as ``finish.lua`` takes it; its header is the table of verbs."""
+
+    job_id: str
+    token: str
+    fence: int
+    verb: str
+    ms: int
+    result: bytes
+    note: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer of a claim.
+
+    Attributes:
+        now_ms: the server's clock.
+        next_due_ms: until the next job falls due or the next lease ends; -1 for nothing in sight.
+        more: more may be due than was asked for.
+        isolate: this worker was chosen to run suspects: claim nothing until idle.
+        jobs: what was leased.
+    """
+
+    now_ms: int
+    next_due_ms: int
+    more: bool
+    isolate: bool
+    jobs: list[Claimed]
+
+
+class Verdict:
+    """What ``finish`` says of an end."""
+
+    LOST = 0
+    WRITTEN = 1
+    REPEATED = 2
+
+
+class Scripts:
+    """The scripts, sent through one ``execute``."""
+
+    def __init__(self, execute: Execute) -> None:
+        self._execute = execute
+
+    async def enqueue(self, keys: Keys, entries: Sequence[Entry], *, now_ms: int = 0) -> list[bool]:
+        """Put up to 500 jobs into one queue; True where a job was made, False where its id was taken.
+
+        Raises:
+            QueueFull: the server is out of memory; nothing was written.
+        """
+        flat = [part for entry in entries for part in entry]
+        reply = await self._run("enqueue", (keys.queue, keys.abort), (keys.arq, keys.ours, now_ms, *flat))
+        return [made == 1 for made in reply]
+
+    async def claim(
+        self,
+        keys: Keys,
+        *,
+        token: str,
+        worker: str,
+        limit: int,
+        lease_ms: int,
+        is_idle: bool = False,
+        is_resent: bool = False,
+        now_ms: int = 0,
+    ) -> Claim:
+        """Lease up to ``limit`` (1..500) due jobs."""
+        reply = await self._run(
+            "claim",
+            (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort, keys.ward),
+            (keys.arq, keys.ours, now_ms, token, worker, limit, lease_ms, int(is_idle), int(is_resent)),
+        )
+        jobs = [
+            Claimed(
+                reply[i].decode(),
+                reply[i + 1],
+                int(reply[i + 2]),
+                int(float(reply[i + 3])),
+                int(reply[i + 4]),
+                int(reply[i + 5]),
+                int(reply[i + 6]),
+                int(reply[i + 7]) == 1,
+                int(reply[i + 8]) == 1,
+            )
+            for i in range(4, len(reply), 9)
+        ]
+        return Claim(reply[0], reply[1], reply[2] == 1, reply[3] == 1, jobs)
+
+    async def finish(self, keys: Keys, ends: Iterable[End], *, now_ms: int = 0) -> list[int]:
+        """Write how up to 500 attempts ended; a Verdict for each."""
+        flat = [part for end in ends for part in end]
+        return await self._run(
+            "finish",
+            (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort),
+            (keys.arq, keys.ours, now_ms, *flat),
+        )
+
+    async def renew(
+        self, keys: Keys, leases: Iterable[tuple[str, str]], *, lease_ms: int, now_ms: int = 0
+    ) -> list[str]:
+        """Move the ends of up to 500 leases, given as (id, token); the ids of those that are lost."""
+        flat = [part for lease in leases for part in lease]
+        lost = await self._run("renew", (keys.queue, keys.running), (keys.arq, now_ms, lease_ms, *flat))
+        return [job_id.decode() for job_id in lost]
+
+    async def cancel(self, keys: Keys, job_id: str, *, result: bytes, keep_ms: int, now_ms: int = 0) -> int:
+        """End a waiting job or ask for a running one to stop: 0 no such job, 1 cancelled, 2 asked."""
+        return await self._run(
+            "cancel",
+            (keys.queue, keys.running, keys.suspects, keys.abort),
+            (keys.arq, keys.ours, now_ms, job_id, result, keep_ms),
+        )
+
+    async def progress(self, keys: Keys, job_id: str, *, token: str, note: str) -> int:
+        """Note how far a running job is; a Verdict."""
+        return await self._run("progress", (keys.running,), (keys.arq, keys.ours, job_id, token, note))
+
+    async def maintain(self, keys: Keys, *, cursor: int, limit: int = 100) -> int:
+        """Make one bounded step of upkeep; the next cursor, 0 at the end."""
+        return await self._run("maintain", (keys.queue, keys.abort, keys.running), (keys.arq, cursor, limit))
+
+    async def _run(self, verb: str, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
+        script = lua_loader.load(verb)
+        try:
+            try:
+                return await self._execute("EVALSHA", script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return await self._execute("EVAL", script.source, len(keys), *keys, *args)
+        except OutOfMemoryError as error:
+            raise QueueFull(_FULL) from error
+        except ResponseError as error:
+            if str(error).startswith("OOM"):
+                raise QueueFull(_FULL) from error
+            raise
+
+
+_FULL = "the server is out of memory and takes no new jobs; running ones go on. Raise maxmemory or drain the queues"

@@ -1,0 +1,99 @@
+"""Pushed news of changed keys: ``CLIENT TRACKING`` of a Link, redirected to a subscriber connection.
+
+Works for changes by anybody, plain arq clients included, without configuration of the server. RESP2 form: redis-py
+5.3's hiredis parser cannot read pushes. News is at most once and lost on reconnect, so whoever listens also looks by
+itself now and then.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import RedisError, ResponseError
+
+from .link import Command, Link
+
+CHANNEL = "__redis__:invalidate"
+RETRY_S = 1.0
+
+
+class Tracking:
+    """Keeps one subscriber connection and tells which keys changed.
+
+    Args:
+        pool: where address and credentials come from.
+        link: whose reads (or, with prefixes, everybody's writes) are watched; its own writes are not news.
+        prefixes: watch every key that begins so; empty: watch what ``link`` reads after ``CLIENT CACHING YES``.
+        on_change: called with the changed keys; with an empty list when news may have been missed.
+    """
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        link: Link,
+        *,
+        prefixes: tuple[str, ...] = (),
+        on_change: Callable[[list[bytes]], None],
+    ) -> None:
+        self._pool = pool
+        self._link = link
+        self._prefixes = prefixes
+        self._on_change = on_change
+        self._listening: asyncio.Task[None] | None = None
+        self.is_on = False
+        """Whether the server pushes now. False: look by yourself, more often."""
+
+    def start(self) -> None:
+        """Begin to listen, in the background; reconnects by itself."""
+        if self._listening is None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen())
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+            self._listening = None
+
+    async def _listen(self) -> None:
+        while True:
+            kwargs = {**self._pool.connection_kwargs, "socket_timeout": None, "health_check_interval": 0}
+            connection = self._pool.connection_class(**kwargs)
+            try:
+                await self._subscribe(connection)
+                while True:
+                    self._tell(await connection.read_response(disable_decoding=True))
+            except (RedisError, OSError, asyncio.TimeoutError):
+                self.is_on = False
+                await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+            finally:
+                self.is_on = False
+                await connection.disconnect(nowait=True)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        await connection.connect()
+        await connection.send_command("CLIENT", "ID")
+        client_id = await connection.read_response()
+        await connection.send_command("SUBSCRIBE", CHANNEL)
+        await connection.read_response()
+        command = self._command(client_id)
+        self._link.on_connect = (command,)
+        try:
+            await self._link.execute("CLIENT", "TRACKING", "OFF")
+            await self._link.execute(*command)
+            self.is_on = True
+        except ResponseError:
+            self._link.on_connect = ()
+        self._on_change([])
+
+    def _command(self, client_id: Any) -> Command:
+        on = ("CLIENT", "TRACKING", "ON", "REDIRECT", client_id)
+        if not self._prefixes:
+            return (*on, "OPTIN")
+        return (*on, "BCAST", *(part for prefix in self._prefixes for part in ("PREFIX", prefix)), "NOLOOP")
+
+    def _tell(self, message: Any) -> None:
+        keys = message[2] if isinstance(message, list) and len(message) > 2 else None
+        self._on_change(keys if isinstance(keys, list) else [])
