@@ -4,6 +4,7 @@ This package is the one place that knows httpx and aiohttp. Jobs reach the worke
 send with ``exchange``, which says of a request without an answer whether the receiver can have got it.
 """
 
+from .body import body_of, freeze
 from .client import build_client
 from .exchange import Answer, Cause, Exchange, NotSent, Unclear, exchange
 from .guard import AddressGuard, AddressRefused
@@ -22,10 +23,12 @@ __all__ = [
     "InvalidSignature",
     "NotSent",
     "Unclear",
+    "body_of",
     "build_client",
     "check_headers",
     "check_url",
     "exchange",
+    "freeze",
     "parse_retry_after",
     "parse_secret",
     "sign",

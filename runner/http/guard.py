@@ -2,7 +2,7 @@
 
 A webhook's url is written by a stranger. Without a guard it reaches whatever the worker can reach: the
 loopback, the private network, the cloud's metadata service. The judgement is made on the address a connection
-is about to be opened to, never on the name, so neither odd spellings nor a name that changes its mind get past.
+is about to be opened to, never on the name, so neither odd spellings nor a name that changes its mind help.
 
 The table is our own: ``ipaddress.is_global`` differs between patch versions of Python and lets multicast,
 NAT64 and 6to4 through. Source: the IANA special-purpose address registries, and the metadata addresses of

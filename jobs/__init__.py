@@ -1,0 +1,1 @@
+"""The jobs this project ships, written as any application would: on what ``runner`` makes public."""
