@@ -3,6 +3,7 @@
 A layer knows of every value where it stands, so that an error, and ``runner config show``, can say so.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -160,28 +161,26 @@ def _leaves(above: tuple[str, ...], tree: dict[str, Any]) -> Iterator[tuple[tupl
 
 def _what_else(path: tuple[str, ...], source: str) -> str:
     """Say what was expected in place of a name that means nothing."""
-    is_variable = source.startswith(PREFIX)
+    is_variable = source.isidentifier()
     key = ".".join(path)
     if key in GROUPS:
         example = variable(f"{key}.{next(iter(GROUPS[key].model_fields))}")
         return f"settings below it, such as {example}" if is_variable else "a table"
     setting = setting_of(path)
     if setting == SECRETS:
-        return (
-            f"{variable(SECRETS)}__NAME, one variable for each" if is_variable else "a table of NAME = value"
-        )
+        return f"one {variable(SECRETS)}__NAME for each" if is_variable else "a table of NAME = value"
     if setting is not None:
         return f"the whole of {setting} in one value"
     wanted = [variable(k) for k in KEYS] + [FILE_VARIABLE] if is_variable else [*KEYS, *GROUPS]
     close = get_close_matches(source if is_variable else key, wanted, 1, 0.7)
     if not close:
-        close = [k for k in wanted if k.lower().endswith(path[-1])][:1]
+        close = [k for k in wanted if re.split(r"\.|__", k.lower())[-1] == path[-1]]
     hint = f"; did you mean {close[0]}?" if close else " (runner config show lists them)"
     return f"the name of a setting{hint}"
 
 
 def _broken(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
     what, line, column = broken_at(error, text)
-    lines = text.splitlines() or [""]
+    lines = text.rstrip("\n").split("\n")
     shown = masked_line(lines, min(line, len(lines)) - 1).expandtabs(1)
     return f"{path}:{line}:{column} -> not valid TOML: {what}\n    {shown}\n    {' ' * (column - 1)}^"

@@ -88,7 +88,7 @@ def load(path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] 
         problems += [_line(error, entries) for error in invalid.errors(include_url=False)]
     if settings is None or problems:
         raise SettingsError("\n".join(dict.fromkeys(problems)))
-    return Loaded(settings, dict(entries), file if file.is_file() else None)
+    return Loaded(settings, dict(entries), file if file.exists() else None)
 
 
 def _file(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> tuple[Path, str]:

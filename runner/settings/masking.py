@@ -15,7 +15,7 @@ _USERINFO = re.compile(r"(\w+://)?.*@", re.DOTALL)
 _USERINFO_IN_LINE = re.compile(r"(\w+://).*@|()[^\s\"'=]*@")
 _QUERY = re.compile(r"([?&](?:username|password|token)=)[^&\s\"']*", re.IGNORECASE)
 _SIGNING_KEY = re.compile(r"()whsec_[^\s\"',\]}]*")
-_ASSIGNMENT = re.compile(r"([^=#\[]*=\s*)(.+)", re.DOTALL)
+_ASSIGNMENT = re.compile(r"([^=#\[]*=\s*)")
 _HEADER = re.compile(r"\s*\[+([^\[\]]*)\]+")
 
 
@@ -52,10 +52,13 @@ def masked_text(text: str) -> str:
 def masked_line(lines: list[str], index: int) -> str:
     """Give a line of a broken settings file with every secret starred out, at its full width."""
     line = lines[index]
-    table = next((m[1].strip() for m in map(_HEADER.match, reversed(lines[:index])) if m), "")
-    match = _ASSIGNMENT.fullmatch(line)
-    if match and (_SECRET_NAME.search(match[1]) or is_secret(f"{table}.")):
-        return match[1] + "*" * len(match[2])
+    above = lines[index::-1]
+    table = next((m[1].strip() for m in map(_HEADER.match, above) if m), "")
+    name = next((m[1] for m in map(_ASSIGNMENT.match, above) if m), "")
+    if _SECRET_NAME.search(name) or is_secret(f"{table}."):
+        match = _ASSIGNMENT.match(line)
+        shown = match[1] if match else ""
+        return shown + "*" * (len(line) - len(shown))
     for secret in (_USERINFO_IN_LINE, _QUERY, _SIGNING_KEY):
         line = secret.sub(lambda m: (m[1] or "") + "*" * (len(m[0]) - len(m[1] or "")), line)
     return line

@@ -68,8 +68,7 @@ def broken_at(error: Exception, text: str) -> tuple[str, int, int]:
     """Give what ``tomllib`` complained of and the line and column, both from 1."""
     what = str(error)
     match = _POSITION.search(what)
-    lines = text.splitlines() or [""]
     if match is None or match[1] is None:
-        last = len(lines)
-        return _POSITION.sub("", what), last, len(lines[-1]) + 1
+        lines = text.rstrip("\n").split("\n")
+        return _POSITION.sub("", what), len(lines), len(lines[-1]) + 1
     return _POSITION.sub("", what), int(match[1]), int(match[2])

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 BYTES = {
     "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3,
 }  # fmt: skip
@@ -40,7 +40,7 @@ def parse_duration(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
     elif isinstance(value, str) and re.fullmatch(rf"(?:{_SPAN.pattern})+", value.strip()):
-        seconds = math.fsum(float(n) * SECONDS[unit] for n, unit in _SPAN.findall(value))
+        seconds = math.fsum(float(n) * MILLISECONDS[unit] for n, unit in _SPAN.findall(value)) / 1000
     else:
         raise wrong
     if not 0 <= seconds < math.inf:
@@ -68,11 +68,12 @@ def parse_size(value: object) -> int:
 
 def spell_duration(seconds: float) -> str:
     """Write seconds in the largest unit that leaves a whole number: 5400 is 90m."""
-    for unit in ("d", "h", "m", "s", "ms"):
-        count = round(seconds / SECONDS[unit], 9)
-        if seconds and count.is_integer():
-            return f"{count:.0f}{unit}"
-    return f"{seconds:g}s"
+    thousandths = round(seconds * 1000)
+    for unit, length in MILLISECONDS.items():
+        count, rest = divmod(thousandths, length)
+        if count and not rest and thousandths / 1000 == seconds:
+            return f"{count}{unit}"
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 
 def spell_size(count: int) -> str:
