@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ KEY = "whsec_" + base64.b64encode(b"k" * 24).decode()
 def run(tmp_path, monkeypatch, capsys):
     """Call ``runner`` in an empty folder; give exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("RUNNER_", "GITHUB_", "KUBERNETES_"))]:
+        monkeypatch.delenv(name)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["runner", *arguments])
