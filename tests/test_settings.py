@@ -100,7 +100,7 @@ def test_signing_keys_come_by_name_from_all_three_places(tmp_path):
 def test_the_constructor_reads_nothing_but_its_arguments(monkeypatch):
     """Settings() in a test or an application is not changed by the machine it runs on."""
     monkeypatch.setenv("RUNNER_WORKER__MAX_JOBS", "7")
-    monkeypatch.setenv("WORKER", "{}")
+    monkeypatch.setenv("WORKER", '{"max_jobs": 9}')
     Path("settings.toml").write_text("[worker]\nmax_jobs = 8\n")
     assert Settings().worker.max_jobs == 100
     assert Settings(redis=RedisGroup(url="redis://db:6379/1")).redis.url == "redis://db:6379/1"
