@@ -8,6 +8,7 @@ It says when a request leaves, through httpx's ``trace`` extension: ``connection
 all, ``http11.send_request_headers.started`` (httpcore's name for it) right before the first byte.
 """
 
+import io
 import re
 import socket
 import ssl
@@ -28,6 +29,7 @@ SENDING = "http11.send_request_headers.started"
 
 _NOT_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _CONTROL = re.compile(rb"[^\t\x20-\x7e]")
+_LARGE = 1024 * 1024
 _CAUGHT = (aiohttp.ClientError, httpx.TransportError, OSError, TimeoutError, ValueError)
 
 
@@ -185,9 +187,11 @@ def _fields(request: httpx.Request) -> list[tuple[str, str]]:
 
 
 def _body(request: httpx.Request) -> Any:
-    if isinstance(request.stream, httpx.ByteStream):
-        return request.content or None
-    return request.stream
+    if not isinstance(request.stream, httpx.ByteStream):
+        return request.stream
+    content = request.content
+    # aiohttp writes bytes in one go, and warns of what that does to the loop when there are many.
+    return io.BytesIO(content) if len(content) > _LARGE else content or None
 
 
 def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
