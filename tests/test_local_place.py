@@ -1,10 +1,13 @@
 """Where the embedded server's program, data and socket are, and what is said when they cannot be."""
 
+import fcntl
 import os
 import platform
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import redis as redis_sync
 import runner
 from runner import local_server
 from runner.errors import MissingExtra, ServerError
+from runner.local_place import place_of
 from runner.local_server import attach
 
 
@@ -49,6 +53,22 @@ def test_a_folder_whose_name_no_socket_can_have_works(tmp_path: Path, name: str)
         beside.unlink()
 
 
+def test_a_short_folder_that_the_last_one_out_removes_meanwhile_is_made_again(tmp_path: Path) -> None:
+    """Between finding the place and starting the server in it there is a wait for one's turn."""
+    folder = tmp_path / ("l" * 150)
+    beside = place_of(folder).socket.parent
+    beside.rmdir()
+    with (folder / "turn.lock").open("ab") as turn, ThreadPoolExecutor() as threads:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        attaching = threads.submit(attach, folder)
+        while not beside.exists() and not attaching.done():
+            time.sleep(0.001)
+        beside.rmdir()
+        turn.close()
+        with attaching.result():
+            assert (beside / "valkey.sock").exists()
+
+
 def test_a_folder_that_holds_other_things_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     """A mistaken setting must not close somebody's project folder to its group."""
     folder = tmp_path / "project"
@@ -79,9 +99,15 @@ def test_a_broken_program_is_reported(
     program = tmp_path / "valkey-server"
     program.write_text("#!/bin/sh\necho no such luck >&2\nexit 1\n")
     program.chmod(mode)
-    monkeypatch.setattr(local_server, "server_binary", lambda: program)
-    with pytest.raises(ServerError, match=message):
-        attach(tmp_path / ".runner")
+    with monkeypatch.context() as patch:
+        patch.setattr(local_server, "server_binary", lambda: program)
+        with pytest.raises(ServerError, match=message) as caught:
+            attach(tmp_path / ".runner")
+    # Who failed is no user any more, even while its traceback is kept: the next is the last one out.
+    with attach(tmp_path / ".runner"):
+        assert (tmp_path / ".runner" / "valkey.sock").exists()
+    assert not (tmp_path / ".runner" / "valkey.sock").exists()
+    assert caught.tb is not None
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(
