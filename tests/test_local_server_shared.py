@@ -18,9 +18,11 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(runner.__path_
 
 # A process of the project: waits for a line, attaches, says where; waits for a line, detaches, says so.
 USER = """
+import signal
 import sys
 from pathlib import Path
 from runner.local_server import attach
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored so far when the tests run in a shell's background
 print("imported", flush=True)
 sys.stdin.readline()
 server = attach(Path(sys.argv[1]))
