@@ -22,6 +22,7 @@ import yarl
 
 from .failure import Waiting, translate
 from .guard import AddressGuard
+from .protocol import HeadFirstConnector
 from .resolver import GuardedResolver, Lookup, SystemLookup
 
 ACQUIRING = "connection.acquire.started"
@@ -102,7 +103,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._system.close()
 
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = HeadFirstConnector(
             resolver=GuardedResolver(self._lookup, self._guard),
             socket_factory=self._open_socket,
             use_dns_cache=False,

@@ -1,6 +1,7 @@
 """What is known of a request when it has ended, against receivers that break it at every stage."""
 
 import asyncio
+import socket
 import time
 
 import httpx
@@ -28,6 +29,7 @@ async def post(client, url, content=b'{"a":1}', timeout_s=GENEROUS_S, **more):
         ("half_status", Cause.NETWORK),
         ("half_head", Cause.NETWORK),
         ("endless_head", Cause.NETWORK),
+        ("floods_100", Cause.NETWORK),
     ],
 )
 async def test_a_connection_that_breaks_before_a_status_leaves_it_unclear(
@@ -40,7 +42,7 @@ async def test_a_connection_that_breaks_before_a_status_leaves_it_unclear(
     assert ended.cause is cause
 
 
-@pytest.mark.parametrize("behaviour", ["silent", "drips_head", "floods_100"])
+@pytest.mark.parametrize("behaviour", ["silent", "drips_head"])
 async def test_a_deadline_without_a_status_leaves_it_unclear(client, receivers, behaviour):
     """One deadline bounds the whole exchange, also against a receiver that always sends a little."""
     async with receivers.Receiver(getattr(receivers, behaviour)) as receiver:
@@ -56,6 +58,36 @@ async def test_a_receiver_that_never_reads_is_bounded_by_the_deadline(client, re
         ended = await post(client, receiver.url, content=bytes(16_000_000), timeout_s=0.5)
     assert isinstance(ended, Unclear), ended
     assert ended.cause is Cause.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"HTTP/1.1 204 None\r\ncontent-length: 2\r\n\r\nok", 204),
+        (b"HTTP/1.1 304 Same\r\n\r\nok", 304),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok, and more than announced", 200),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 500 No\r\n\r\n", 200),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a chunk", 200),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Yes\r\ncontent-length: 2\r\n\r\nok", 202),
+        (b"HTTP/1.1 200 OK\n\nno carriage returns", 200),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 2, 3, 1000])
+async def test_a_status_decides_whatever_nonsense_follows_it(client, receivers, answer, status, piece):
+    """Receivers announce one length and send another, often in the packet of the status; cut anywhere."""
+
+    async def behave(peer):
+        await peer.request()
+        peer.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(answer), piece):
+            await peer.send(answer[start : start + piece])
+            await asyncio.sleep(0)
+        await peer.reader.read()
+
+    async with receivers.Receiver(behave) as receiver:
+        ended = await post(client, receiver.url, timeout_s=0.5 if answer.endswith(b"returns") else GENEROUS_S)
+    assert isinstance(ended, Answer), ended
+    assert ended.status == status
 
 
 @pytest.mark.parametrize("behaviour", ["half_body", "half_body_reset"])

@@ -145,7 +145,8 @@ def test_secrets_hold_24_to_64_bytes_padded_or_not(length, padded):
 @pytest.mark.parametrize(
     "secret",
     ["", "whsec_", SECRET.removeprefix("whsec_"), "whsk_" + SECRET[6:],
-     "whsec_not*base64*at*all*not*base64*at", "whsec_" + base64.b64encode(bytes(23)).decode(), "whsec_" + base64.b64encode(bytes(65)).decode(),
+     "whsec_not*base64*at*all*not*base64*at",
+     "whsec_" + base64.b64encode(bytes(23)).decode(), "whsec_" + base64.b64encode(bytes(65)).decode(),
      "whsec_" + "A" * 33, "whsec_é" + "A" * 32],
 )  # fmt: skip
 def test_a_secret_of_another_form_is_refused_without_being_shown(secret):
