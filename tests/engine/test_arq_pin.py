@@ -88,9 +88,11 @@ CONSTANTS = {
 
 ATTRIBUTES = """
     _handle_signals _job_completion_wait _last_health_check _last_health_check_log _pool _queue_read_offset
-    aborting_tasks after_job_end allow_abort_jobs allow_pick_jobs burst cron_jobs ctx expires_extra_ms functions
+    aborting_tasks after_job_end allow_abort_jobs allow_pick_jobs burst cron_jobs ctx expires_extra_ms
+    functions
     health_check_interval health_check_key in_progress_timeout_s job_counter job_deserializer job_serializer
-    job_tasks job_timeout_s jobs_complete jobs_failed jobs_retried keep_result_forever keep_result_s log_results
+    job_tasks job_timeout_s jobs_complete jobs_failed jobs_retried keep_result_forever keep_result_s
+    log_results
     loop main_task max_burst_jobs max_jobs max_tries on_job_end on_job_start on_shutdown on_startup on_stop
     poll_delay_s queue_name queue_read_limit redis_settings retry_jobs sem tasks timezone
 """
