@@ -141,6 +141,20 @@ async def test_the_system_resolver_is_guarded_like_any_other(guarded, receivers)
         assert canary.ledger.connections == 0
 
 
+async def test_a_name_with_one_bad_address_among_good_ones_is_not_dialled(make_client, receivers):
+    """Not even its good address: an attacker must not gain a race between the two."""
+
+    async def mixed(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2"]
+
+    client = make_client(allow=["127.0.0.1/32"], lookup=mixed)
+    async with receivers.Receiver(receivers.answers()) as receiver:
+        ended = await exchange(client, "POST", f"http://mixed.example:{receiver.port}/", timeout_s=20)
+        assert receiver.ledger.connections == 0
+    assert isinstance(ended, NotSent)
+    assert ended.cause is Cause.REFUSED
+
+
 async def test_a_name_that_changes_its_mind_is_judged_at_each_connection(make_client, receivers):
     """Rebinding: one lookup a connection, and what was judged is what is dialled."""
     asked: list[str] = []
