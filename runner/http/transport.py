@@ -145,7 +145,8 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Drop the connection, unless the body was read to its end: then the pool has it back already."""
-        self._answer.close()
+        if not self._answer.closed:
+            self._answer.close()
 
 
 def _signals() -> aiohttp.TraceConfig:
