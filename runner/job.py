@@ -65,6 +65,12 @@ class Attempt:
         deaths: workers that died, or lost their lease, while running it.
         alone: whether it runs alone in its worker because it is suspected of killing workers.
         started_at_ms: this process's clock when the call began; 0 before.
+        deadline: monotonic time of the hard timeout; None for none.
+        previous_delay_s: what the last retry waited; None before the first.
+        is_soft_due: the soft timeout has passed and is to be raised inside the call.
+        is_over: an outcome was decided; whatever still runs is ignored.
+        ctx: the Context the call gets.
+        function: what is called with ctx and the arguments.
         cancel_reason: why the engine cancelled the running call, if it did: one of CANCEL_REASONS.
     """
 
@@ -89,6 +95,10 @@ class Attempt:
     deadline: float | None = None
     previous_delay_s: float | None = None
     cancel_reason: str = ""
+    is_soft_due: bool = False
+    is_over: bool = False
+    ctx: Any = None
+    function: Any = None
     clock: Clock = SYSTEM_CLOCK
 
     def age_s(self) -> float:

@@ -37,8 +37,9 @@ class Claimed(NamedTuple):
     attempt: int
     due_at_ms: int
     fence: int
-    snoozes: int
     deaths: int
+    snoozes: int
+    last_delay_ms: int
     alone: bool
     aborted: bool
 
@@ -126,10 +127,11 @@ class Scripts:
                 int(reply[i + 4]),
                 int(reply[i + 5]),
                 int(reply[i + 6]),
-                int(reply[i + 7]) == 1,
+                int(reply[i + 7]),
                 int(reply[i + 8]) == 1,
+                int(reply[i + 9]) == 1,
             )
-            for i in range(4, len(reply), 9)
+            for i in range(4, len(reply), 10)
         ]
         return Claim(reply[0], reply[1], reply[2] == 1, reply[3] == 1, jobs)
 

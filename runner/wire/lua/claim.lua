@@ -16,7 +16,7 @@
 -- ARGV  is_idle    int   1: the worker runs nothing, so it may take a suspect, alone
 -- ARGV  is_resent  int   1: an earlier call with this token may have got through; give its jobs again
 -- GIVES now ms, ms until the next due job (-1: none), 1 if more may be due, 1 if this worker shall isolate suspects,
--- GIVES then nine a job: id, payload or false, attempt, due ms, fence, snoozes, deaths, alone, aborted
+-- GIVES then ten a job: id, payload or false, attempt, due ms, fence, deaths, snoozes, last delay ms, alone, aborted
 -- FAILS nothing
 -- COST  O(log n + limit); passes over at most 1,000 jobs that others hold
 -- USES  now text owner bury judge
@@ -25,9 +25,9 @@ local lease_end, any_abort = text(at + lease_ms), redis.call('EXISTS', abort) ==
 local found, taken, alone = {}, 0, 0
 local moves, entries, freed, removed, waiting = {}, {}, {}, {}, {}
 
-local function give(id, payload, due, fence, snoozes, deaths, attempt)
+local function give(id, payload, attempt, due, fence, deaths, snoozes, last_ms)
   local aborted = any_abort and redis.call('ZREM', abort, id) or 0
-  for _, value in ipairs({ id, payload, attempt, due, fence, snoozes or 0, deaths, alone, aborted }) do
+  for _, value in ipairs({ id, payload, attempt, due, fence, deaths, snoozes or 0, last_ms or 0, alone, aborted }) do
     found[#found + 1] = value
   end
   taken = taken + 1
@@ -38,7 +38,7 @@ local function take(id, due, payload, held)
   if not redis.call('SET', lease, token, 'NX', 'PX', lease_ms) then
     return
   end
-  local verdict, fence, snoozes, deaths = judge(ours .. 'job:' .. id, held, at_us, is_idle == 1 and taken == 0)
+  local verdict, fence, deaths, snoozes, last_ms = judge(ours .. 'job:' .. id, held, at_us, is_idle == 1 and taken == 0)
   if verdict == 'poison' then
     bury(dead, arq, ours, id, text(at), queue, 'poison', redis.call('GET', arq .. 'retry:' .. id) or 0, '')
     redis.call('DEL', arq .. 'job:' .. id, arq .. 'retry:' .. id, lease)
@@ -58,7 +58,7 @@ local function take(id, due, payload, held)
     end
     moves[#moves + 1], moves[#moves + 2] = lease_end, id
     entries[#entries + 1], entries[#entries + 2] = id, token .. ' ' .. text(fence) .. ' ' .. worker .. ' ' .. alone
-    give(id, payload, due, text(fence), snoozes, deaths, attempt)
+    give(id, payload, attempt, due, text(fence), deaths, snoozes, last_ms)
   end
 end
 
@@ -68,9 +68,9 @@ if is_resent == 1 then
     local theirs, fence, _, was_alone = owner(all[i + 1])
     if theirs == token then
       alone = was_alone and 1 or 0
-      local id, record = all[i], redis.call('HMGET', ours .. 'job:' .. all[i], 's', 'd')
+      local id, record = all[i], redis.call('HMGET', ours .. 'job:' .. all[i], 'd', 's', 'l')
       local payload, attempt = redis.call('GET', arq .. 'job:' .. id), redis.call('GET', arq .. 'retry:' .. id)
-      give(id, payload, lease_end, text(fence), record[1], record[2] or 0, tonumber(attempt or 1))
+      give(id, payload, tonumber(attempt or 1), lease_end, text(fence), record[1] or 0, record[2], record[3])
     end
   end
 end

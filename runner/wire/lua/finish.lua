@@ -73,7 +73,7 @@ local write = {
   end,
   again = function(id, fence, ms, _, note, attempt)
     reopen(id, text(at + tonumber(ms)), fence)
-    redis.call('HSET', ours .. 'job:' .. id, 'a' .. attempt, note, 'w', '')
+    redis.call('HSET', ours .. 'job:' .. id, 'a' .. attempt, note, 'l', ms, 'w', '')
     redis.call('HDEL', ours .. 'job:' .. id, 'a' .. text(tonumber(attempt) - 20))
   end,
   later = function(id, fence, ms, _, note)

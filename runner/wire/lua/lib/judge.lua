@@ -1,19 +1,19 @@
--- judge(...): may a due job that nobody holds run, and how? Gives verdict, fence, snoozes, deaths.
+-- judge(...): may a due job that nobody holds run, and how? Gives verdict, fence, deaths, snoozes, last delay.
 -- A `held` entry means that its last holder vanished without a finish: one more death. From the second death on a
 -- job runs alone in its worker; a death while alone convicts it.
 local function judge(record, held, at_us, may_run_alone)
-  local known = redis.call('HMGET', record, 'd', 'f', 's')
+  local known = redis.call('HMGET', record, 'd', 'f', 's', 'l')
   local deaths, fence = tonumber(known[1] or 0), math.max(at_us, tonumber(known[2] or 0) + 1)
   if held then
     local _, last_fence, _, was_alone = owner(held)
     deaths, fence = deaths + 1, math.max(fence, (last_fence or 0) + 1)
     redis.call('HSET', record, 'd', deaths, 'f', text(fence))
     if was_alone then
-      return 'poison', fence, known[3], deaths
+      return 'poison', fence, deaths
     end
   end
   if deaths < 2 then
-    return 'run', fence, known[3], deaths
+    return 'run', fence, deaths, known[3], known[4]
   end
-  return may_run_alone and 'alone' or 'wait', fence, known[3], deaths
+  return may_run_alone and 'alone' or 'wait', fence, deaths, known[3], known[4]
 end

@@ -1,0 +1,1 @@
+"""Background jobs for asyncio, on arq's keys and commands."""

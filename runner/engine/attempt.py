@@ -1,0 +1,120 @@
+"""Leased to outcome: the life of one attempt, as steps over one value.
+
+    decode     the payload's bytes become task and arguments
+    resolve    the task's name becomes a Runnable
+    admit      attempts left, not cancelled, not expired
+    rebuild    plain JSON becomes what the signature names
+    invoke     the task's own code, innermost in its middleware
+    classify   what it returned or raised becomes an Outcome: here, and nowhere else
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import arq.worker
+
+from ..context import Context
+from ..errors import InvalidArguments, Snooze
+from ..job import Attempt
+from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Released, Retrying, Snoozed, Succeeded
+
+if TYPE_CHECKING:
+    from .envelope import Envelope
+    from .function import Runnable
+
+
+class UnknownTask(Exception):  # noqa: N818 - a finding, not a fault
+    """No task of that name here."""
+
+
+class Expired(Exception):  # noqa: N818 - a finding, not a fault
+    """The job did not start before its ``expires``."""
+
+
+def decode(attempt: Attempt, envelope: "Envelope") -> Outcome | None:
+    """Read the payload into the attempt; an Outcome when it cannot be."""
+    if attempt.payload is None:
+        return Dead("missing_payload", arq.worker.JobExecutionFailed("job expired"))
+    try:
+        envelope.open(attempt)
+    except Exception as error:  # noqa: BLE001 - a user's deserializer may raise anything
+        return Dead("undecodable", error)
+    return None
+
+
+def admit(attempt: Attempt, runnable: "Runnable", server_now_ms: int) -> Outcome | None:
+    """Say why the attempt is over before it starts, or None."""
+    if attempt.aborted:
+        return Cancelled("aborted before start")
+    if attempt.expires_at_ms and server_now_ms > attempt.expires_at_ms:
+        return Dead("expired", Expired(f"not started by {attempt.expires_at_ms} ms"))
+    if attempt.number > runnable.max_tries:
+        return Dead("max_tries", arq.worker.JobExecutionFailed(f"max {runnable.max_tries} retries exceeded"))
+    return None
+
+
+def rebuild(attempt: Attempt, runnable: "Runnable") -> Outcome | None:
+    """Turn plain JSON into what the signature names; an Outcome when it does not fit."""
+    if runnable.parameters is None:
+        return None
+    try:
+        attempt.args, attempt.kwargs = runnable.parameters.rebuild(attempt.task, attempt.args, attempt.kwargs)
+    except InvalidArguments as error:
+        return Dead("invalid_arguments", error)
+    return None
+
+
+def prepare(attempt: Attempt, runnable: "Runnable", shared: Mapping[str, Any], enqueue_time: Any) -> Context:
+    """Make the context the call gets."""
+    ctx = Context(
+        {
+            **shared,
+            "job_id": attempt.job_id,
+            "job_try": attempt.number,
+            "enqueue_time": enqueue_time,
+            "score": attempt.due_at_ms,
+        },
+        attempt,
+    )
+    attempt.ctx = ctx
+    attempt.function = runnable.function
+    return ctx
+
+
+async def invoke(attempt: Attempt) -> Outcome:
+    """Call the task's own code; never raises."""
+    try:
+        return Succeeded(await attempt.function.coroutine(attempt.ctx, *attempt.args, **attempt.kwargs))
+    except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - whatever a task raises is an outcome
+        return classify(error, attempt)
+
+
+def classify(error: BaseException, attempt: Attempt) -> Outcome:
+    """Turn what a call raised into an outcome, before the task's policy has its say."""
+    if isinstance(error, arq.worker.Retry):
+        if isinstance(error.__cause__, Exception):
+            error = error.__cause__
+        else:
+            return Retrying(error.defer_score or 0, "Retry", error)
+    if isinstance(error, Snooze):
+        return Snoozed(round(error.delay_s * 1000), error.reason)
+    if isinstance(error, arq.worker.RetryJob):
+        return Retrying(0, "RetryJob", error)
+    if isinstance(error, asyncio.CancelledError):
+        return _cancelled(error, attempt)
+    return Failed(error)
+
+
+def _cancelled(error: asyncio.CancelledError, attempt: Attempt) -> Outcome:
+    match attempt.cancel_reason:
+        case "timeout":
+            return Failed(TimeoutError("the hard timeout passed"))
+        case "abort":
+            return Cancelled()
+        case "lost":
+            return Lost()
+        case "shutdown":
+            return Released()
+        case _:
+            return Retrying(0, "cancelled", error)

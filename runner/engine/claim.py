@@ -1,0 +1,207 @@
+"""Due to leased: rounds that write what ended and lease what is due, in one trip to the server.
+
+Deciding is synchronous (``plan``), carrying out is one ``gather``: calls of one loop iteration share a round trip on
+the Link, and the finishes of a queue travel before its claim, so freed slots are used at once. While a round is in
+flight, outcomes gather for the next one; nothing ever waits on a timer to be written.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+from ..wire.keys import Keys
+from ..wire.scripts import MAX_BATCH, Claim, Claimed, End, Scripts, Verdict
+
+
+@dataclass(slots=True)
+class ServedQueue:
+    """One queue of this worker.
+
+    Attributes:
+        keys: its keys.
+        weight: its share of claims among queues that have work.
+        may_have_due: whether a claim is worth a trip.
+        due_at: loop time at which the next job falls due; None for nothing in sight.
+        credit: what smooth weighted round robin owes it.
+        ends: outcomes to write.
+        lost_claim: token of a claim whose answer was lost; sent again until answered.
+        is_isolating: this worker was chosen to run the queue's suspects: claim nothing until idle, then only here.
+    """
+
+    keys: Keys
+    weight: int
+    may_have_due: bool = True
+    due_at: float | None = None
+    credit: int = 0
+    ends: list[End] = field(default_factory=list[End])
+    lost_claim: str = ""
+    is_isolating: bool = False
+
+
+def share(queues: Sequence[ServedQueue], slots: int, *, strict: bool) -> dict[str, int]:
+    """Divide free slots among the queues that may have due jobs.
+
+    Smooth weighted round robin (the method nginx uses for upstreams): over any stretch each hungry queue gets its
+    weight's share, so none starves. Strict gives everything to the first.
+
+    Returns:
+        Slots by queue name; queues without any are left out.
+    """
+    hungry = [queue for queue in queues if queue.may_have_due]
+    if not hungry or slots <= 0:
+        return {}
+    if strict or len(hungry) == 1:
+        return {hungry[0].keys.name: min(slots, MAX_BATCH)}
+    given: dict[str, int] = {}
+    total = sum(queue.weight for queue in hungry)
+    for _ in range(min(slots, MAX_BATCH)):
+        for queue in hungry:
+            queue.credit += queue.weight
+        winner = max(hungry, key=lambda queue: queue.credit)
+        winner.credit -= total
+        given[winner.keys.name] = given.get(winner.keys.name, 0) + 1
+    return given
+
+
+class Rounds:
+    """Settles and claims over the queues of one worker.
+
+    Args:
+        scripts: how to reach the server.
+        queues: in strict order.
+        worker: this worker's name.
+        lease_ms: length of a lease.
+        strict: the first queue with work gets everything.
+        on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
+        on_lost: called with an end that was refused because another worker holds the job.
+    """
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        queues: Sequence[ServedQueue],
+        *,
+        worker: str,
+        lease_ms: int,
+        strict: bool,
+        on_claimed: Callable[[ServedQueue, list[Claimed], str, int], None],
+        on_lost: Callable[[End], None],
+        on_settled: Callable[[Sequence[End]], None],
+    ) -> None:
+        self._scripts = scripts
+        self.queues = list(queues)
+        self._worker = worker
+        self._lease_ms = lease_ms
+        self._strict = strict
+        self._on_claimed = on_claimed
+        self._on_lost = on_lost
+        self._on_settled = on_settled
+        self._by_queue: Mapping[str, ServedQueue] = {queue.keys.queue: queue for queue in self.queues}
+
+    def add(self, queue_key: str, end: End) -> None:
+        """Keep an outcome for the next round."""
+        self._by_queue[queue_key].ends.append(end)
+
+    @property
+    def unwritten(self) -> int:
+        """How many outcomes wait to be written."""
+        return sum(len(queue.ends) for queue in self.queues)
+
+    def note_changed(self, keys: Sequence[bytes]) -> None:
+        """Look again at the queues behind these keys; at all of them when there are none."""
+        for key in keys:
+            queue = self._by_queue.get(key.decode())
+            if queue is not None:
+                queue.may_have_due = True
+        if not keys:
+            for queue in self.queues:
+                queue.may_have_due = True
+
+    def note_time(self, now: float) -> None:
+        """Look again at queues whose next job has fallen due."""
+        for queue in self.queues:
+            if queue.due_at is not None and queue.due_at <= now:
+                queue.may_have_due, queue.due_at = True, None
+
+    def next_due_at(self) -> float | None:
+        """Give the loop time at which some queue's next job falls due."""
+        return min((queue.due_at for queue in self.queues if queue.due_at is not None), default=None)
+
+    def has_work(self, *, slots: int) -> bool:
+        """Say whether a round with that many free slots is worth a trip."""
+        return any(queue.ends or (slots > 0 and queue.may_have_due) for queue in self.queues)
+
+    def plan(self, *, in_flight: int, slots: int) -> tuple[dict[str, int], bool]:
+        """Decide how many jobs to claim from which queue, and whether the worker may take a suspect, alone.
+
+        Args:
+            in_flight: attempts that will still hold a slot after this round's outcomes are written.
+            slots: free ones then.
+        """
+        isolating = next((queue for queue in self.queues if queue.is_isolating), None)
+        if isolating is not None:
+            return ({isolating.keys.name: 1}, True) if in_flight == 0 else ({}, False)
+        quotas = share(self.queues, slots, strict=self._strict)
+        return quotas, in_flight == 0 and len(quotas) == 1
+
+    async def run(self, *, in_flight: int, slots: int) -> None:
+        """Write every outcome and claim jobs for the slots that are free or become so.
+
+        Args:
+            in_flight: attempts that hold a slot, those with unwritten outcomes included.
+            slots: free ones beside them; negative: claim nothing.
+
+        Raises:
+            redis.exceptions.RedisError: of the first call that failed; what was not written is kept.
+        """
+        settling = [(queue, queue.ends[:MAX_BATCH]) for queue in self.queues if queue.ends]
+        freed = sum(len(ends) for _, ends in settling)
+        quotas, is_idle = self.plan(in_flight=in_flight - freed, slots=slots + freed) if slots >= 0 else ({}, False)
+        calls = [self._settle(queue, ends) for queue, ends in settling]
+        calls += [self._claim(q, quotas[q.keys.name], is_idle=is_idle) for q in self.queues if q.keys.name in quotas]
+        if len(calls) == 1:
+            await calls[0]
+            return
+        for answer in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def _settle(self, queue: ServedQueue, ends: list[End]) -> None:
+        verdicts = await self._scripts.finish(queue.keys, ends)
+        del queue.ends[: len(ends)]
+        for end, verdict in zip(ends, verdicts, strict=True):
+            if verdict == Verdict.LOST:
+                self._on_lost(end)
+        self._on_settled(ends)
+
+    async def _claim(self, queue: ServedQueue, limit: int, *, is_idle: bool) -> None:
+        token = queue.lost_claim or secrets.token_hex(12)
+        is_resent, queue.lost_claim = bool(queue.lost_claim), ""
+        queue.may_have_due = False
+        try:
+            claim = await self._scripts.claim(
+                queue.keys,
+                token=token,
+                worker=self._worker,
+                limit=limit,
+                lease_ms=self._lease_ms,
+                is_idle=is_idle,
+                is_resent=is_resent,
+            )
+        except BaseException:
+            queue.may_have_due, queue.lost_claim = True, token
+            raise
+        self._note(queue, claim)
+        if claim.jobs:
+            self._on_claimed(queue, claim.jobs, token, claim.now_ms)
+
+    def _note(self, queue: ServedQueue, claim: Claim) -> None:
+        queue.is_isolating = claim.isolate
+        if claim.more or any(job.alone for job in claim.jobs):
+            queue.may_have_due = True
+        if claim.next_due_ms >= 0:
+            queue.due_at = asyncio.get_running_loop().time() + claim.next_due_ms / 1000
+
+

@@ -1,0 +1,78 @@
+"""Outcome to state: the one place that says what is written for each way an attempt can end."""
+
+from typing import Any, assert_never
+
+import msgspec
+
+from ..arguments import NotEncodable
+from ..job import Attempt
+from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Released, Retrying, Snoozed, Succeeded
+from ..wire.codec import describe_error
+from ..wire.scripts import End
+from .envelope import Envelope
+
+
+def end_of(
+    attempt: Attempt, outcome: Outcome, envelope: Envelope, *, worker: str, keep_ms: int, keep_lease_ms: int | None = None
+) -> End | None:
+    """Give what ``finish.lua`` writes; None when nothing may be written.
+
+    Args:
+        attempt: what ended.
+        outcome: how.
+        envelope: writes results.
+        worker: name of this worker, for the job's history.
+        keep_ms: how long a result is kept; -1 for ever, 0 not at all.
+        keep_lease_ms: arq's cron: the lease outlives the job by this, so that stock peers do not run the tick again.
+    """
+    lease = "" if keep_lease_ms is None else str(keep_lease_ms)
+    match outcome:
+        case Succeeded(result):
+            try:
+                data = envelope.result(attempt, success=True, value=result) if keep_ms else b""
+            except NotEncodable as error:
+                dead = Dead("unencodable_result", error)
+                return end_of(attempt, dead, envelope, worker=worker, keep_ms=keep_ms)
+            return _end(attempt, "done", keep_ms, data, lease)
+        case Cancelled(reason):
+            error = RuntimeError(reason)
+            data = envelope.result(attempt, success=False, value=error, end="cancelled") if keep_ms else b""
+            return _end(attempt, "done", keep_ms, data, lease)
+        case Dead(reason="expired", error=error):
+            data = envelope.result(attempt, success=False, value=error, end="expired") if keep_ms else b""
+            return _end(attempt, "dead", keep_ms, data, f"expired {_history(attempt, worker, 'expired', error)}")
+        case Dead(reason, error):
+            data = envelope.result(attempt, success=False, value=error) if keep_ms else b""
+            return _end(attempt, "dead", keep_ms, data, f"{reason} {_history(attempt, worker, reason, error)}")
+        case Retrying(delay_ms, reason, error):
+            return _end(attempt, "again", delay_ms, b"", _history(attempt, worker, reason, error))
+        case Snoozed(delay_ms, reason):
+            return _end(attempt, "later", delay_ms, b"", reason[:200])
+        case Released():
+            return _end(attempt, "back", attempt.due_at_ms, b"", "")
+        case Lost():
+            return None
+        case Failed(error):
+            msg = f"a middleware let a Failed out of the chain: {error!r}"
+            raise AssertionError(msg)
+        case _:
+            assert_never(outcome)
+
+
+def _end(attempt: Attempt, verb: str, ms: int, result: bytes, note: str) -> End:
+    return End(attempt.job_id, attempt.token, attempt.fence, verb, ms, result, note, attempt.number)
+
+
+def _history(attempt: Attempt, worker: str, reason: str, error: BaseException | None) -> str:
+    """Give the JSON kept of one attempt: number, start, end, worker, reason and error."""
+    entry: dict[str, Any] = {
+        "n": attempt.number,
+        "task": attempt.task,
+        "start": attempt.started_at_ms,
+        "end": attempt.clock.now_ms(),
+        "worker": worker,
+        "reason": reason,
+    }
+    if error is not None:
+        entry["error"] = msgspec.to_builtins(describe_error(error))
+    return msgspec.json.encode(entry).decode()

@@ -1,0 +1,110 @@
+"""What a job's name stands for: one of our tasks, or a function or cron job of arq's."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import arq.worker
+from arq.cron import CronJob
+from arq.worker import Function
+
+from ..arguments import Parameters
+from ..errors import Retry, Snooze
+from ..job import Attempt
+from ..middleware.chain import CallNext, Middleware, compose
+from ..middleware.dead_letter import DeadLetter
+from ..middleware.retry import BackoffRetry, refuses
+from ..middleware.timeout import Interruptible, Timeout
+from ..task import RetryPolicy, Task
+from .attempt import invoke
+
+
+@dataclass
+class TaskFunction(Function):
+    """An arq Function made from one of our tasks; what a user's ``arq`` tooling sees of it."""
+
+    task: Task[..., Any] | None = None
+
+
+def function_of(task: Task[..., Any]) -> TaskFunction:
+    """Give the arq Function that runs a task.
+
+    Its coroutine raises arq's own Retry, with the task's error as its cause, whenever another attempt follows:
+    error reporters that wrap coroutines, as Sentry's arq integration does, then report final failures only.
+    """
+    policy, fn = task.retry, task.fn
+    interruptible = task.soft_timeout_s is not None
+
+    async def coroutine(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            call = fn(ctx, *args, **kwargs)
+            return await (Interruptible(call, ctx.running) if interruptible else call)  # pyright: ignore[reportArgumentType]
+        except Exception as error:
+            if isinstance(error, Snooze | Retry) or refuses(policy, ctx.running, error) is None:
+                raise arq.worker.Retry from error
+            raise
+
+    coroutine.__qualname__ = task.name
+    return TaskFunction(
+        name=task.name,
+        coroutine=coroutine,
+        timeout_s=task.timeout_s,
+        keep_result_s=task.keep_result_s,
+        keep_result_forever=None,
+        max_tries=task.retry.max_tries,
+        task=task,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """A name, resolved: everything the engine needs to run a job of it.
+
+    Attributes:
+        function: arq's description; its coroutine is what is called.
+        run: the composed chain.
+        max_tries: an attempt numbered higher is not started.
+        policy: None for arq's own functions.
+        parameters: checks and rebuilds arguments; None for arq's own functions, which take what comes.
+        is_cron: whether arq's cron made it.
+        keep_result_ms: -1 for ever, 0 not at all.
+    """
+
+    function: Function | CronJob
+    run: CallNext
+    max_tries: int
+    policy: RetryPolicy | None
+    parameters: Parameters | None
+    is_cron: bool
+    keep_result_ms: int
+
+
+def resolve(
+    function: Function | CronJob,
+    *,
+    around: Sequence[Middleware],
+    default_timeout_s: float | None,
+    default_max_tries: int,
+    keep_result_ms: Callable[[Function | CronJob], int],
+    on_stuck: Callable[[Attempt], None],
+) -> Runnable:
+    """Compose what a function declares; a function that declares nothing pays for nothing."""
+    task = function.task if isinstance(function, TaskFunction) else None
+    hard_s = function.timeout_s if function.timeout_s is not None else (default_timeout_s if task is None else None)
+    soft_s = task.soft_timeout_s if task is not None else None
+    chain: list[Middleware] = [*around, DeadLetter()]
+    if task is not None:
+        chain.append(BackoffRetry(task.retry))
+    if hard_s is not None or soft_s is not None:
+        chain.append(Timeout(hard_s, soft_s, on_stuck))
+    return Runnable(
+        function=function,
+        run=compose(chain, invoke),
+        max_tries=default_max_tries if function.max_tries is None else function.max_tries,
+        policy=task.retry if task is not None else None,
+        parameters=task.parameters if task is not None else None,
+        is_cron=isinstance(function, CronJob),
+        keep_result_ms=keep_result_ms(function),
+    )
+
+

@@ -1,0 +1,49 @@
+"""What a worker says of itself, for people and dashboards: a record that vanishes when the worker does."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..wire import keys
+from ..wire.scripts import Execute
+
+PRESENCE_MS = 60_000
+
+
+def default_name() -> str:
+    """Give ``host:pid``."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Writes and removes the record ``runner:worker:<name>``.
+
+    Attributes:
+        execute: sends one command.
+        name: the worker's.
+        about: what does not change: queues, tasks, max_jobs, started_at_ms.
+    """
+
+    execute: Execute
+    name: str
+    about: Mapping[str, Any]
+
+    async def tell(self, *, running: int, completed: int, failed: int, retried: int, now_ms: int) -> None:
+        """Write the record; two commands in one trip."""
+        record = {**self.about, "running": running, "completed": completed, "failed": failed, "retried": retried}
+        written = self.execute("SET", keys.worker(self.name), msgspec.json.encode(record), "PX", PRESENCE_MS)
+        listed = self.execute("ZADD", keys.WORKERS, now_ms, self.name)
+        await written
+        await listed
+
+    async def leave(self) -> None:
+        """Remove the record."""
+        removed = self.execute("DEL", keys.worker(self.name))
+        unlisted = self.execute("ZREM", keys.WORKERS, self.name)
+        await removed
+        await unlisted

@@ -1,0 +1,56 @@
+"""The backoff middleware: a failure becomes another attempt, or is left for the dead letters."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from ..errors import GiveUp, Retry
+from ..job import Attempt
+from ..outcome import Dead, Failed, Outcome, Retrying, Snoozed
+from ..task import RetryPolicy
+from .chain import CallNext
+
+
+def decide(policy: RetryPolicy, attempt: Attempt, error: BaseException, rng: Random) -> Retrying | Dead:
+    """Say what follows a failed attempt; draws from ``rng`` only for a delay that is used."""
+    if (refusal := refuses(policy, attempt, error)) is not None:
+        return Dead(refusal, error)
+    asked = error.delay_s if isinstance(error, Retry) else None
+    delay_s = policy.backoff.delay(attempt.number, rng, attempt.previous_delay_s) if asked is None else asked
+    if delay_s is None:
+        return Dead("max_tries", error)
+    if policy.max_age_s is not None and attempt.age_s() + delay_s > policy.max_age_s:
+        return Dead("max_age", error)
+    reason = error.reason if isinstance(error, Retry) else type(error).__name__
+    return Retrying(round(delay_s * 1000), reason, error)
+
+
+def refuses(policy: RetryPolicy, attempt: Attempt, error: BaseException) -> str | None:
+    """Give the reason why there is no further attempt, or None. Pure, so that it may be asked twice."""
+    if isinstance(error, GiveUp):
+        return "gave_up"
+    if not isinstance(error, Retry) and not policy.wants(error):
+        return "gave_up"
+    return "max_tries" if attempt.number >= policy.max_tries else None
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffRetry:
+    """Turns Failed into Retrying or Dead by a task's policy, and bounds its snoozes.
+
+    Attributes:
+        policy: the task's.
+        rng: where jitter is drawn from; a seeded one makes delays repeatable.
+    """
+
+    policy: RetryPolicy
+    rng: Random = field(default_factory=Random)
+
+    async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
+        outcome = await call_next(attempt)
+        match outcome:
+            case Failed(error):
+                return decide(self.policy, attempt, error, self.rng)
+            case Snoozed(reason=reason) if attempt.snoozes >= self.policy.max_snoozes:
+                return Dead("max_snoozes", RuntimeError(f"snoozed {attempt.snoozes} times, last for: {reason}"))
+            case _:
+                return outcome
