@@ -24,7 +24,7 @@ check: $(INSTALLED) ## lint, formatting, types, and which module may import whic
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "not formatted as ruff does it: make format" >&2; exit 1; }
 	@$(BIN)/basedpyright
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: $(INSTALLED) ## put the code into ruff's form, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -145,12 +145,14 @@ def wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
 def run_pytest(folder: Path, tools: Path, worker: str, port: int, more: list[str]) -> int:
     paths = [str(Path(__file__).resolve().parent), str(tools), os.environ.get("PYTHONPATH")]
     environment = {name: value for name, value in os.environ.items() if name not in ZONE_VARIABLES}
+    progress = folder / "progress"
     environment |= {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "ARQ_SUITE_WORKER": worker,
         "ARQ_SUITE_PORT": str(port),
+        "ARQ_SUITE_PROGRESS": str(progress),
         "ARQ_SUITE_WHOLE": "" if more else "yes",
     }
     plugins = [word for name in PLUGINS for word in ("-p", name)]
@@ -162,13 +164,16 @@ def run_pytest(folder: Path, tools: Path, worker: str, port: int, more: list[str
     try:
         return process.wait(LIMIT_S)
     except subprocess.TimeoutExpired:
-        with suppress(subprocess.TimeoutExpired):
-            process.send_signal(signal.SIGINT)  # pytest then says where it was and what has failed so far
-            process.wait(10)
-        message = f"it was not done after {LIMIT_S} s and was ended"
+        message = f"it was not done after {LIMIT_S} s and was ended; {progress_of(progress)}"
         raise NoSuiteError(message) from None
     finally:
         end_session(process)
+
+
+def progress_of(written: Path) -> str:
+    lines = written.read_text().splitlines() if written.exists() else []
+    failed = [line for line in lines if line.startswith("failed")]
+    return "\n".join(["it had come this far:", *failed, *lines[-1:]])
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:

@@ -4,12 +4,14 @@ import importlib
 import os
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from types import ModuleType
 
 import arq
 import arq.worker
 import pytest
 
+PROGRESS = Path(os.environ["ARQ_SUITE_PROGRESS"])
 STOCK = "arq.worker:Worker"
 
 # Tests that pin a behaviour of arq which we do not keep: the test's id, and why. Each must fail: one that
@@ -51,6 +53,19 @@ WORKER = bind_worker()
 
 def pytest_report_header() -> str:
     return f"arq {arq.VERSION} with {WORKER.__module__}.{WORKER.__qualname__}"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write down a failure as it happens: a run that hangs has no summary."""
+    if report.failed:
+        with PROGRESS.open("a") as progress:
+            progress.write(f"failed at {report.when}: {report.nodeid}\n")
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Write down what begins: the last line names the test that hung."""
+    with PROGRESS.open("a") as progress:
+        progress.write(f"began {nodeid}\n")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
