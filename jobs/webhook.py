@@ -45,7 +45,7 @@ from runner.http import (
     parse_retry_after,
     sign,
 )
-from runner.task import task
+from runner.tasks import task
 
 SCHEDULE = intervals(5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400, jitter=0.2, max_jitter=900)
 """5 s, 5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten attempts in 75 h 35 m, as in the specification."""

@@ -1,1 +1,129 @@
-"""Background jobs for asyncio, on arq's keys and commands."""
+"""Background jobs for asyncio: arq's keys and commands, a worker underneath that loses nothing.
+
+The life of a job:
+
+    enqueue ──► scheduled ──due──► ready ──claim──► running ──finish──► succeeded
+                   ▲                                   │ ├── Retrying, Snoozed ──► scheduled
+                   │                                   │ ├── Released ───────────► ready
+                   └────────── replay ── dead ◄────────┘ ├── Cancelled ──────────► cancelled
+                                                         └── lease ran out ──────► ready
+
+The words: a *task* is a coroutine function declared with ``@task``; a *job* is one enqueued call of it, in a *queue*,
+*due* from a moment on; a worker *claims* due jobs, which gives it a *lease*; an *attempt* is one execution; it ends
+in an *outcome*. What will not run again by itself is a *dead letter*.
+
+Everything public is importable from here, and imported when first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import backoff
+    from .app import Runner
+    from .client import Bulk, Job, JobInfo
+    from .context import Context
+    from .errors import (
+        GiveUp,
+        InvalidArguments,
+        InvalidJob,
+        InvalidTask,
+        JobCancelled,
+        JobError,
+        JobExpired,
+        JobFailed,
+        MissingExtra,
+        PayloadTooLarge,
+        QueueFull,
+        ResultGone,
+        ResultTimeout,
+        Retry,
+        RunnerError,
+        ServerUnreachable,
+        SettingsError,
+        Snooze,
+        SoftTimeout,
+    )
+    from .job import JobState
+    from .settings import Settings
+    from .tasks import Call, Task, task
+
+_PLACES = {
+    "app": ("Runner",),
+    "client": ("Bulk", "Job", "JobInfo"),
+    "context": ("Context",),
+    "errors": (
+        "GiveUp",
+        "InvalidArguments",
+        "InvalidJob",
+        "InvalidTask",
+        "JobCancelled",
+        "JobError",
+        "JobExpired",
+        "JobFailed",
+        "MissingExtra",
+        "PayloadTooLarge",
+        "QueueFull",
+        "ResultGone",
+        "ResultTimeout",
+        "Retry",
+        "RunnerError",
+        "ServerUnreachable",
+        "SettingsError",
+        "Snooze",
+        "SoftTimeout",
+    ),
+    "job": ("JobState",),
+    "settings": ("Settings",),
+    "tasks": ("Call", "Task", "task"),
+}
+_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "Bulk",
+    "Call",
+    "Context",
+    "GiveUp",
+    "InvalidArguments",
+    "InvalidJob",
+    "InvalidTask",
+    "Job",
+    "JobCancelled",
+    "JobError",
+    "JobExpired",
+    "JobFailed",
+    "JobInfo",
+    "JobState",
+    "MissingExtra",
+    "PayloadTooLarge",
+    "QueueFull",
+    "ResultGone",
+    "ResultTimeout",
+    "Retry",
+    "Runner",
+    "RunnerError",
+    "ServerUnreachable",
+    "Settings",
+    "SettingsError",
+    "Snooze",
+    "SoftTimeout",
+    "Task",
+    "backoff",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for; ``WorkerSettings`` is resolved from settings.toml."""
+    if name == "WorkerSettings":
+        from .worker_settings import resolve_or_exit
+
+        globals()[name] = resolve_or_exit()
+    elif name in _PLACE_OF:
+        globals()[name] = getattr(import_module(f".{_PLACE_OF[name]}", __name__), name)
+    elif name == "backoff":
+        globals()[name] = import_module(".backoff", __name__)
+    else:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return globals()[name]

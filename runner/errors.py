@@ -11,16 +11,18 @@
     ├── InvalidJob             refused at enqueue; nothing was written
     │   ├── InvalidArguments   do not fit the task's signature, or cannot be encoded; names the argument
     │   └── PayloadTooLarge    names the size, the limit and the largest argument
-    ├── JobError               what a caller that waits for a result can see
-    │   ├── JobFailed          carries the remote error's type, message and traceback text
-    │   ├── JobCancelled       somebody cancelled it
-    │   ├── JobExpired         it did not start before its ``expires``
-    │   ├── ResultTimeout      the wait ended, the job did not (also a TimeoutError)
-    │   └── ResultGone         the job ended and its result is not kept (any more)
-    └── JobSignal              raised inside a task to say how the attempt shall end
-        ├── Retry              run again after a delay; spends an attempt
-        ├── Snooze             come back later; spends no attempt
-        └── GiveUp             do not try again: straight to the dead letters
+    └── JobError               what a caller that waits for a result can see
+        ├── JobFailed          carries the remote error's type, message and traceback text
+        ├── JobCancelled       somebody cancelled it
+        ├── JobExpired         it did not start before its ``expires``
+        ├── ResultTimeout      the wait ended, the job did not (also a TimeoutError)
+        └── ResultGone         the job ended and its result is not kept (any more)
+
+    JobSignal                  raised inside a task to say how the attempt shall end; no RunnerError, so that
+    │                          ``except RunnerError`` in a task does not swallow it
+    ├── Retry                  run again after a delay; spends an attempt
+    ├── Snooze                 come back later; spends no attempt
+    └── GiveUp                 do not try again: straight to the dead letters
 
     SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
     LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.

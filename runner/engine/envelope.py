@@ -40,8 +40,15 @@ class Envelope(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class JsonEnvelope:
-    """Ours: JSON in and out; a pickle that arrives is not loaded."""
+    """Ours: JSON in and out; a pickle that arrives is not loaded.
+
+    Attributes:
+        limit: largest result envelope, in bytes.
+    """
+
+    limit: int = 512 * 1024
 
     def open(self, attempt: Attempt) -> None:
         payload = codec.decode_job(attempt.payload or b"")
@@ -62,10 +69,14 @@ class JsonEnvelope:
         if end:
             envelope["o"] = end
         try:
-            return codec.encode_result(envelope)
+            encoded = codec.encode_result(envelope)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             msg = f"the result of task '{attempt.task}' cannot be encoded: {error}"
             raise NotEncodable(msg) from error
+        if success and len(encoded) > self.limit:
+            msg = f"the result of task '{attempt.task}' takes {len(encoded):,} bytes, more than limits.result = {self.limit:,}"
+            raise NotEncodable(msg)
+        return encoded
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a job's name stands for: one of our tasks, or a function or cron job of arq's."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import arq.worker
@@ -13,9 +13,9 @@ from ..errors import Retry, Snooze
 from ..job import Attempt
 from ..middleware.chain import CallNext, Middleware, compose
 from ..middleware.dead_letter import DeadLetter
-from ..middleware.retry import BackoffRetry, refuses
+from ..middleware.retry import DEFAULT_MAX_TRIES, BackoffRetry, refuses
 from ..middleware.timeout import Interruptible, Timeout
-from ..task import RetryPolicy, Task
+from ..tasks import RetryPolicy, Task
 from .attempt import invoke
 
 
@@ -24,15 +24,16 @@ class TaskFunction(Function):
     """An arq Function made from one of our tasks; what a user's ``arq`` tooling sees of it."""
 
     task: Task[..., Any] | None = None
+    policy: RetryPolicy | None = None
 
 
-def function_of(task: Task[..., Any]) -> TaskFunction:
-    """Give the arq Function that runs a task.
+def function_of(task: Task[..., Any], *, default_max_tries: int = DEFAULT_MAX_TRIES) -> TaskFunction:
+    """Give the arq Function that runs a task; ``default_max_tries`` is for one that names none.
 
     Its coroutine raises arq's own Retry, with the task's error as its cause, whenever another attempt follows:
     error reporters that wrap coroutines, as Sentry's arq integration does, then report final failures only.
     """
-    policy, fn = task.retry, task.fn
+    policy, fn = replace(task.retry, max_tries=task.retry.max_tries or default_max_tries), task.fn
     interruptible = task.soft_timeout_s is not None
 
     async def coroutine(ctx: Any, *args: Any, **kwargs: Any) -> Any:
@@ -51,8 +52,9 @@ def function_of(task: Task[..., Any]) -> TaskFunction:
         timeout_s=task.timeout_s,
         keep_result_s=task.keep_result_s,
         keep_result_forever=None,
-        max_tries=task.retry.max_tries,
+        max_tries=policy.max_tries,
         task=task,
+        policy=policy,
     )
 
 
@@ -91,17 +93,18 @@ def resolve(
     """Compose what a function declares; a function that declares nothing pays for nothing."""
     task = function.task if isinstance(function, TaskFunction) else None
     hard_s = function.timeout_s if function.timeout_s is not None else (default_timeout_s if task is None else None)
+    policy = function.policy if isinstance(function, TaskFunction) else None
     soft_s = task.soft_timeout_s if task is not None else None
     chain: list[Middleware] = [*around, DeadLetter()]
-    if task is not None:
-        chain.append(BackoffRetry(task.retry))
+    if policy is not None:
+        chain.append(BackoffRetry(policy))
     if hard_s is not None or soft_s is not None:
         chain.append(Timeout(hard_s, soft_s, on_stuck))
     return Runnable(
         function=function,
         run=compose(chain, invoke),
         max_tries=default_max_tries if function.max_tries is None else function.max_tries,
-        policy=task.retry if task is not None else None,
+        policy=policy,
         parameters=task.parameters if task is not None else None,
         is_cron=isinstance(function, CronJob),
         keep_result_ms=keep_result_ms(function),

@@ -11,18 +11,20 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from signal import SIGUSR1, Signals
 from typing import Any
 
 import arq.worker
-from arq.connections import create_pool, log_redis_info
+from arq.connections import ArqRedis, create_pool, log_redis_info
 from arq.cron import CronJob
 from arq.worker import Function
 from redis.exceptions import RedisError
 
 from ..clock import SYSTEM_CLOCK
+from ..errors import ServerError, ServerUnreachable
 from ..job import Attempt
 from ..middleware.chain import Middleware
 from ..outcome import Cancelled, Dead, Lost, Outcome, Succeeded
@@ -41,6 +43,8 @@ from .survive import Patience, is_passing
 from .wake import Wake
 
 logger = logging.getLogger("arq.worker")
+POLL_WITHOUT_PUSHES_S = 0.25
+"""How often an idle worker looks while the server does not push."""
 SETTLE_PATIENCE_S = 10.0
 """How long a stopping worker tries to write its last outcomes; their leases end soon after anyway."""
 
@@ -59,6 +63,7 @@ class EngineOptions:
         safety_poll_s: how often an idle worker looks although nothing was pushed.
         server_timeout_s: how long an answer of the server may take.
         speaks_json: JSON payloads and our own log lines, instead of arq's serializer and lines.
+        result_limit: largest result envelope, in bytes; JSON only.
         middleware: around every job, outermost first.
         before_start: checks the server before the first claim; may refuse by raising.
     """
@@ -72,6 +77,7 @@ class EngineOptions:
     safety_poll_s: float = 5.0
     server_timeout_s: float = 5.0
     speaks_json: bool = False
+    result_limit: int = 512 * 1024
     middleware: Sequence[Middleware] = ()
     before_start: Callable[[Any], Any] | None = None
 
@@ -93,6 +99,7 @@ class Worker(arq.worker.Worker):
         self.worker_name = self.options.name or default_name()
         self._link: Link | None = None
         self._wake = Wake()
+        self._tracking: Tracking | None = None
         self._is_serving = False
         self._is_stopping = False
         self._is_closing = False
@@ -126,7 +133,7 @@ class Worker(arq.worker.Worker):
 
     def _make_running(self) -> Running:
         json = self.options.speaks_json
-        envelope: Envelope = JsonEnvelope() if json else ArqEnvelope(self.job_serializer, self.job_deserializer)
+        envelope: Envelope = JsonEnvelope(self.options.result_limit) if json else ArqEnvelope(self.job_serializer, self.job_deserializer)
         log: JobLog = RunnerLog() if json else ArqLog(log_results=self.log_results)
         return Running(
             shared=self.ctx,
@@ -163,6 +170,14 @@ class Worker(arq.worker.Worker):
         seconds = self.keep_result_s if function.keep_result_s is None else function.keep_result_s
         return -1 if forever else round((seconds or 0) * 1000)
 
+    def run(self) -> None:
+        """Serve until told to stop; what is wrong with the server is one line on stderr and exit code 3."""
+        try:
+            super().run()
+        except ServerError as error:
+            print(error, file=sys.stderr)  # noqa: T201 - the person at the keyboard reads it
+            raise SystemExit(3) from None
+
     # -- serving ------------------------------------------------------------------------------------------------
 
     async def main(self) -> None:
@@ -170,7 +185,7 @@ class Worker(arq.worker.Worker):
         await self._open()
         link = self._link = Link(self.pool.connection_pool, timeout_s=self.options.server_timeout_s)
         prefixes = (*self._keys, *{keys.abort for keys in self._keys.values()})
-        tracking = Tracking(self.pool.connection_pool, link, prefixes=prefixes, on_change=self._note_changed)
+        tracking = self._tracking = Tracking(self.pool.connection_pool, link, prefixes=prefixes, on_change=self._note_changed)
         presence = Presence(self._execute, self.worker_name, self._about())
         self._is_stopping, self._is_closing, self._next_beat = False, False, 0.0
         served = self._served = self.loop.create_future()
@@ -184,13 +199,7 @@ class Worker(arq.worker.Worker):
 
     async def _open(self) -> None:
         if self._pool is None:
-            self._pool = await create_pool(
-                self.redis_settings,
-                job_deserializer=self.job_deserializer,
-                job_serializer=self.job_serializer,
-                default_queue_name=self.queue_name,
-                expires_extra_ms=self.expires_extra_ms,
-            )
+            self._pool = await self._connect()
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         await log_redis_info(self.pool, logger.info)
         if self.options.before_start is not None:
@@ -202,6 +211,23 @@ class Worker(arq.worker.Worker):
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
 
+    async def _connect(self) -> ArqRedis:
+        try:
+            return await create_pool(
+                self.redis_settings,
+                job_deserializer=self.job_deserializer,
+                job_serializer=self.job_serializer,
+                default_queue_name=self.queue_name,
+                expires_extra_ms=self.expires_extra_ms,
+            )
+        except (RedisError, OSError, asyncio.TimeoutError) as error:
+            if not self.options.speaks_json:
+                raise
+            at = self.redis_settings
+            where = at and (at.unix_socket_path or f"{at.host}:{at.port}")
+            msg = f"no server at {where} ({error}); is it running, is redis.url right?"
+            raise ServerUnreachable(msg) from error
+
     async def _serve(self) -> None:
         patience = Patience()
         while not self._is_closing:
@@ -212,6 +238,8 @@ class Worker(arq.worker.Worker):
                     return
                 else:
                     await self._wake.sleep(self._sleep_s())
+                    if self._tracking is not None and not self._tracking.is_on:
+                        self._rounds.note_changed([])
             except (RedisError, OSError, asyncio.TimeoutError) as error:
                 if not is_passing(error):
                     raise
@@ -249,6 +277,8 @@ class Worker(arq.worker.Worker):
     def _sleep_s(self) -> float:
         now = self.loop.time()
         until = min(self._next_beat, self._rounds.next_due_at() or self._next_beat)
+        if self._tracking is not None and not self._tracking.is_on:
+            until = min(until, now + POLL_WITHOUT_PUSHES_S)
         if self.burst:
             until = min(until, now + max(self.poll_delay_s or 0, 0.01))
         return max(0.001, until - now)

@@ -6,8 +6,10 @@ from random import Random
 from ..errors import GiveUp, Retry
 from ..job import Attempt
 from ..outcome import Dead, Failed, Outcome, Retrying, Snoozed
-from ..task import RetryPolicy
+from ..tasks import RetryPolicy
 from .chain import CallNext
+
+DEFAULT_MAX_TRIES = 5
 
 
 def decide(policy: RetryPolicy, attempt: Attempt, error: BaseException, rng: Random) -> Retrying | Dead:
@@ -30,7 +32,7 @@ def refuses(policy: RetryPolicy, attempt: Attempt, error: BaseException) -> str 
         return "gave_up"
     if not isinstance(error, Retry) and not policy.wants(error):
         return "gave_up"
-    return "max_tries" if attempt.number >= policy.max_tries else None
+    return "max_tries" if attempt.number >= (policy.max_tries or DEFAULT_MAX_TRIES) else None
 
 
 @dataclass(frozen=True, slots=True)

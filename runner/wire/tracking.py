@@ -39,7 +39,7 @@ class Tracking:
     ) -> None:
         self._pool = pool
         self._link = link
-        self._prefixes = prefixes
+        self._prefixes = _without_overlaps(prefixes)
         self._on_change = on_change
         self._listening: asyncio.Task[None] | None = None
         self.is_on = False
@@ -97,3 +97,8 @@ class Tracking:
     def _tell(self, message: Any) -> None:
         keys = message[2] if isinstance(message, list) and len(message) > 2 else None
         self._on_change(keys if isinstance(keys, list) else [])
+
+
+def _without_overlaps(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop prefixes that a shorter one covers: the server refuses overlapping ones."""
+    return tuple(p for p in dict.fromkeys(prefixes) if not any(p != q and p.startswith(q) for q in prefixes))

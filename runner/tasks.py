@@ -22,7 +22,6 @@ Judge = Callable[[BaseException], bool]
 """Says of an error whether another attempt is worth it."""
 
 DEFAULT_BACKOFF = exponential(base=1, cap=600, jitter="full")
-DEFAULT_MAX_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class RetryPolicy:
 
     Attributes:
         backoff: gives the delay before each retry.
-        max_tries: attempts in all, the first included.
+        max_tries: attempts in all, the first included; None for the worker's default.
         max_age_s: no retry would start later than this many seconds after enqueue; None for no limit.
         retry_on: only these errors are retried; empty means every Exception.
         give_up_on: these are never retried; wins over ``retry_on``.
@@ -40,7 +39,7 @@ class RetryPolicy:
     """
 
     backoff: Backoff = DEFAULT_BACKOFF
-    max_tries: int = DEFAULT_MAX_TRIES
+    max_tries: int | None = None
     max_age_s: float | None = None
     retry_on: tuple[type[BaseException], ...] = ()
     give_up_on: tuple[type[BaseException], ...] = ()
@@ -203,7 +202,7 @@ def task(fn: Any = None, /, **options: Any) -> Any:
     Args:
         fn: the coroutine function; its first parameter is the Context.
         **options: ``name`` (default: the function's), ``queue``, ``retry`` (a backoff; default exponential from 1 s
-            to 600 s with full jitter), ``max_tries`` (default 5), ``max_age``, ``retry_on`` (exception classes, or a
+            to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``, ``retry_on`` (exception classes, or a
             function of the error), ``give_up_on``, ``max_snoozes``, ``timeout`` and ``soft_timeout`` (from the start
             of the call), ``keep_result`` (0: not kept), ``prepare``. Times are seconds or timedelta.
 
@@ -266,7 +265,7 @@ def _policy(
     judge = retry_on if callable(retry_on) else None
     return RetryPolicy(
         backoff=retry or DEFAULT_BACKOFF,
-        max_tries=DEFAULT_MAX_TRIES if max_tries is None else max_tries,
+        max_tries=max_tries,
         max_age_s=None if max_age is None else seconds(max_age),
         retry_on=() if callable(retry_on) else tuple(retry_on),
         give_up_on=tuple(give_up_on),

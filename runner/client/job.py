@@ -1,0 +1,111 @@
+"""A handle on one enqueued job."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from ..errors import ResultTimeout
+from ..job import JobState
+
+if TYPE_CHECKING:
+    from ..tasks import Task
+    from .client import Client
+
+R = TypeVar("R", covariant=True)
+
+Disposition = Literal["created", "duplicate", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """What the server knows of a job.
+
+    Attributes:
+        id: the job's id.
+        queue: name of its queue.
+        state: where it is in its life.
+        task: name of the task; empty when nothing is kept that says it.
+        attempts: how many have begun.
+        due_at_ms: from when it may start, or the end of the lease while it runs; None once ended.
+        waits_for: why it was snoozed last; empty when it was not.
+        progress: what the task last reported: ``{"done": 0.4, "note": "…"}``; empty when nothing.
+        history: one entry per failed attempt, oldest first: number, start, end, worker, reason, error.
+        result: what the task returned, as plain JSON; None unless succeeded.
+        error: type, message and traceback of the last error; empty when there is none.
+    """
+
+    id: str
+    queue: str
+    state: JobState
+    task: str = ""
+    attempts: int = 0
+    due_at_ms: int | None = None
+    waits_for: str = ""
+    progress: dict[str, Any] = field(default_factory=dict[str, Any])
+    history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    result: Any = None
+    error: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Job(Generic[R]):
+    """One enqueued call.
+
+    Attributes:
+        id: the job's id.
+        queue: name of its queue.
+        disposition: ``created``; ``duplicate``: there was a job of that key already, and this is it; ``unknown``: a
+            handle made from an id.
+    """
+
+    __slots__ = ("_client", "_task", "disposition", "id", "queue")
+
+    def __init__(
+        self, client: "Client", job_id: str, queue: str, disposition: Disposition, task: "Task[..., R] | None" = None
+    ) -> None:
+        self._client = client
+        self._task = task
+        self.id = job_id
+        self.queue = queue
+        self.disposition: Disposition = disposition
+
+    async def result(self, timeout: float | None = None) -> R:
+        """Wait for the job to end and give what the task returned, as its annotation says.
+
+        Args:
+            timeout: seconds to wait; None waits as long as the job takes.
+
+        Raises:
+            JobFailed: the task failed for good; carries the remote type, message and traceback.
+            JobCancelled: somebody cancelled it.
+            JobExpired: it did not start before its ``expires``.
+            ResultTimeout: the wait ended first; the job goes on.
+            ResultGone: it ended and its result is not kept (``keep_result``), or there never was such a job.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                value = await self._client.wait_for_result(self.queue, self.id)
+        except TimeoutError as error:
+            if isinstance(error, ResultTimeout):
+                raise
+            msg = f"job {self.id} has not ended within {timeout:g} s; it goes on"
+            raise ResultTimeout(msg) from None
+        return value if self._task is None else self._task.parameters.rebuild_result(value)
+
+    async def status(self) -> JobState:
+        """Say where the job is in its life; one round trip."""
+        return (await self.info()).state
+
+    async def info(self) -> JobInfo:
+        """Give all the server knows of the job; one round trip."""
+        return await self._client.info(self.queue, self.id)
+
+    async def cancel(self) -> bool:
+        """Cancel the job: at once while it waits; a running one is asked to stop.
+
+        Returns:
+            Whether there was anything to cancel.
+        """
+        return await self._client.cancel(self.queue, self.id)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} in {self.queue}, {self.disposition}>"
