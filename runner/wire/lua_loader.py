@@ -7,18 +7,22 @@ A script's header names its keys and arguments in order, one a line:
     -- ARGV  entries   rest  id, token; repeated
     -- USES  now bury
 
-From it the loader puts in front of the body: the shared functions of ``lua/lib`` that USES names, ``local queue =
-KEYS[1]`` and ``local limit = tonumber(ARGV[1])`` (``str`` stays text), and for ``rest`` a function ``entries(i)`` with
-``entries_n``. So no body ever writes an index, and the Python side gets the same order from the same lines.
+From it the loader puts in front of the file: the shared functions of ``lua/lib`` that USES names, in that
+order, ``local queue = KEYS[1]`` and ``local limit = tonumber(ARGV[1])`` (``str`` stays text), and for ``rest``
+a function ``entries(i)`` with ``entries_n``. So no body ever writes an index, and the Python side gets the same
+order from the same lines. ``FLAGS none`` makes the server refuse the script whole when memory is full; all
+others run.
 """
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-_LINE = re.compile(r"^-- (KEYS|ARGV|USES|FLAGS) +(.*)$")
+_LINE = re.compile(r"^-- (KEYS|ARGV|USES|FLAGS)\b *(.*)$")
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_KINDS = ("int", "str", "rest")
 _LUA = resources.files(__package__) / "lua"
 
 
@@ -29,8 +33,11 @@ class Script:
     Attributes:
         name: the file's name without ``.lua``.
         keys: names of its keys, in order.
-        args: names of its arguments, in order; a trailing ``rest`` takes any number.
+        args: names of its arguments, in order.
+        has_rest: whether the last argument takes any number of values.
         source: what the server gets.
+        offset: lines of ``source`` before the file's first; the server's ``user_script:90`` is the file's
+            line ``90 - offset``.
         sha: the name the server knows it by.
     """
 
@@ -39,7 +46,16 @@ class Script:
     args: tuple[str, ...]
     has_rest: bool
     source: str
+    offset: int
     sha: str
+
+
+@dataclass
+class _Header:
+    keys: list[str] = field(default_factory=list[str])
+    args: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    uses: list[str] = field(default_factory=list[str])
+    flags: str = "flags=allow-oom"
 
 
 @cache
@@ -49,44 +65,65 @@ def load(name: str) -> Script:
     Raises:
         ValueError: its header cannot be read.
     """
-    body = (_LUA / f"{name}.lua").read_text()
-    return parse(name, body)
+    return parse(name, (_LUA / f"{name}.lua").read_text())
 
 
-def parse(name: str, body: str) -> Script:
-    """Make a Script out of a file's text."""
-    keys: list[str] = []
-    args: list[tuple[str, str]] = []
-    uses: list[str] = []
-    flags = "allow-oom"
-    for line in body.splitlines():
+def parse(name: str, text: str) -> Script:
+    """Make a Script out of a file's text.
+
+    Raises:
+        ValueError: its header cannot be read; names the file, the line and what was expected.
+    """
+    header = _read_header(name, text)
+    front = "\n".join([f"#!lua {header.flags}".rstrip(), *map(_lib, header.uses), *_locals(header)]) + "\n"
+    source = front + text
+    has_rest = bool(header.args) and header.args[-1][1] == "rest"
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    args = tuple(arg for arg, _ in header.args)
+    return Script(name, tuple(header.keys), args, has_rest, source, front.count("\n"), sha)
+
+
+def _read_header(name: str, text: str) -> _Header:
+    header = _Header()
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.startswith("--"):
             break
-        if (match := _LINE.match(line)) is None:
-            continue
-        what, words = match[1], match[2].split()
-        if what == "KEYS":
-            keys.append(words[0])
-        elif what == "ARGV":
-            args.append((words[0], words[1]))
-        elif what == "USES":
-            uses += words
-        else:
-            flags = "" if words[0] == "none" else words[0]
-    if any(kind == "rest" for _, kind in args[:-1]):
-        msg = f"{name}.lua: only the last argument may be 'rest'"
-        raise ValueError(msg)
-    shebang = f"#!lua flags={flags}" if flags else "#!lua"
-    libs = [(_LUA / "lib" / f"{lib}.lua").read_text() for lib in uses]
-    source = "\n".join([shebang, *libs, *_locals(keys, args), body])
-    has_rest = bool(args) and args[-1][1] == "rest"
-    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-    return Script(name, tuple(keys), tuple(a for a, _ in args), has_rest, source, sha)
+        match = _LINE.match(line)
+        if match is not None and (wrong := _read_line(header, match[1], match[2].split())):
+            msg = f"{name}.lua:{number}: {wrong}, in: {line}"
+            raise ValueError(msg)
+    return header
 
 
-def _locals(keys: list[str], args: list[tuple[str, str]]) -> list[str]:
-    lines = [f"local {key} = KEYS[{i}]" for i, key in enumerate(keys, 1)]
-    for i, (name, kind) in enumerate(args, 1):
+def _read_line(header: _Header, what: str, words: list[str]) -> str:
+    """Take one declaration into the header; gives what is wrong with it, or nothing."""
+    if what == "FLAGS":
+        header.flags = ""
+        return "" if words == ["none"] else "FLAGS is 'none' (refused when memory is full) or left out"
+    if what == "USES":
+        header.uses += words
+        missing = [lib for lib in words if not (_LUA / "lib" / f"{lib}.lua").is_file()]
+        return f"there is no lib/{missing[0]}.lua" if missing else ""
+    if len(words) < 2 or _NAME.fullmatch(words[0]) is None:
+        return f"{what} takes a name and a kind"
+    if words[0] in header.keys or words[0] in dict(header.args):
+        return f"the name '{words[0]}' is taken"
+    if what == "KEYS":
+        header.keys.append(words[0])
+        return ""
+    if header.args and header.args[-1][1] == "rest":
+        return f"'{header.args[-1][0]}' takes the rest, so nothing can follow it"
+    header.args.append((words[0], words[1]))
+    return "" if words[1] in _KINDS else f"an argument is one of {', '.join(_KINDS)}"
+
+
+def _lib(name: str) -> str:
+    return (_LUA / "lib" / f"{name}.lua").read_text().rstrip()
+
+
+def _locals(header: _Header) -> list[str]:
+    lines = [f"local {key} = KEYS[{i}]" for i, key in enumerate(header.keys, 1)]
+    for i, (name, kind) in enumerate(header.args, 1):
         if kind == "rest":
             lines.append(f"local {name}_n = #ARGV - {i - 1}")
             lines.append(f"local function {name}(i) return ARGV[i + {i - 1}] end")

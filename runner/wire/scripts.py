@@ -1,7 +1,7 @@
 """One typed call per Lua script; the one table from the server's error words to our exceptions.
 
-``execute`` is anything that sends one command and gives its reply: a Link (calls of one loop iteration share a
-round trip), a redis-py client, or a test's.
+``execute`` is anything that sends one command and gives its reply: a Link (calls of one loop iteration share
+a round trip), a redis-py client, or a test's.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -149,7 +149,8 @@ class Scripts:
     ) -> list[str]:
         """Move the ends of up to 500 leases, given as (id, token); the ids of those that are lost."""
         flat = [part for lease in leases for part in lease]
-        lost = await self._run("renew", (keys.queue, keys.running), (keys.arq, now_ms, lease_ms, *flat))
+        names = (keys.queue, keys.running, keys.ward)
+        lost = await self._run("renew", names, (keys.arq, now_ms, lease_ms, *flat))
         return [job_id.decode() for job_id in lost]
 
     async def cancel(self, keys: Keys, job_id: str, *, result: bytes, keep_ms: int, now_ms: int = 0) -> int:
@@ -162,7 +163,8 @@ class Scripts:
 
     async def progress(self, keys: Keys, job_id: str, *, token: str, note: str) -> int:
         """Note how far a running job is; a Verdict."""
-        return await self._run("progress", (keys.running,), (keys.arq, keys.ours, job_id, token, note))
+        names = (keys.queue, keys.running)
+        return await self._run("progress", names, (keys.arq, keys.ours, job_id, token, note))
 
     async def maintain(self, keys: Keys, *, cursor: int, limit: int = 100) -> int:
         """Make one bounded step of upkeep; the next cursor, 0 at the end."""

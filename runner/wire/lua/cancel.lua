@@ -2,33 +2,25 @@
 --
 -- KEYS  queue     zset  job id -> due at (ms)
 -- KEYS  running   hash  job id -> token fence worker alone
--- KEYS  suspects  zset  jobs that must run alone
+-- KEYS  suspects  zset  jobs that wait to run alone
 -- KEYS  abort     zset  cancellations asked for
 -- ARGV  arq       str   prefix of arq's keys
 -- ARGV  ours      str   prefix of our keys
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  id        str   the job
 -- ARGV  result    str   envelope that says cancelled
--- ARGV  keep_ms   int   how long it is kept; -1 for ever, 0 not at all
--- GIVES 0 there is no such job (any more), 1 cancelled, 2 asked
+-- ARGV  keep_ms   int   how long it is kept; negative for ever, 0 not at all
+-- GIVES 0 there is no such job (any more), 1 cancelled (also by this very call, sent before), 2 asked
 -- FAILS nothing
 -- COST  O(log n)
--- USES  now text
-local at = text((now(now_ms)))
+-- USES  now text keep erase
 if not redis.call('ZSCORE', queue, id) then
-  return 0
+  return redis.call('GET', arq .. 'result:' .. id) == result and 1 or 0
 end
 if redis.call('EXISTS', arq .. 'in-progress:' .. id) == 1 or redis.call('HEXISTS', running, id) == 1 then
-  redis.call('ZADD', abort, at, id)
+  redis.call('ZADD', abort, text((now(now_ms))), id)
   return 2
 end
-redis.call('ZREM', queue, id)
-redis.call('ZREM', suspects, id)
-redis.call('ZREM', abort, id)
-redis.call('DEL', arq .. 'job:' .. id, arq .. 'retry:' .. id, ours .. 'job:' .. id)
-if keep_ms == -1 then
-  redis.call('SET', arq .. 'result:' .. id, result)
-elseif keep_ms > 0 then
-  redis.call('SET', arq .. 'result:' .. id, result, 'PX', keep_ms)
-end
+erase(queue, running, suspects, abort, arq, ours, id)
+keep(arq .. 'result:' .. id, result, keep_ms)
 return 1

@@ -2,133 +2,76 @@
 --
 -- KEYS  queue      zset  job id -> due at (ms)
 -- KEYS  running    hash  job id -> token fence worker alone
--- KEYS  suspects   zset  jobs that must run alone
+-- KEYS  suspects   zset  jobs that wait to run alone
 -- KEYS  dead       zset  dead letters
 -- KEYS  abort      zset  cancellations asked for
--- KEYS  ward       str   the worker that isolates suspects
+-- KEYS  ward       str   the worker that becomes idle to run suspects
 -- ARGV  arq        str   prefix of arq's keys
 -- ARGV  ours       str   prefix of our keys
 -- ARGV  now_ms     int   0 = ask the server
 -- ARGV  token      str   random, of this call; proves the leases
 -- ARGV  worker     str   name of the worker
--- ARGV  limit      int   at most this many jobs, 1 or more
+-- ARGV  limit      int   at most this many jobs, 1..500
 -- ARGV  lease_ms   int   length of the lease
 -- ARGV  is_idle    int   1: the worker runs nothing, so it may take a suspect, alone
--- ARGV  is_resent  int   1: an earlier call with this token may have got through; give its jobs again
+-- ARGV  is_resent  int   1: an earlier call with this token may have got through; its jobs are given back first
 -- GIVES now ms, ms until the next due job (-1: none), 1 if more may be due, 1 if this worker shall isolate suspects,
 -- GIVES then ten a job: id, payload or false, attempt, due ms, fence, deaths, snoozes, last delay ms, alone, aborted
 -- FAILS nothing
--- COST  O(log n + limit); passes over at most 1,000 jobs that others hold
--- USES  now text owner bury judge
+-- COST  O(log n + limit); looks at most at 1,000 jobs that cannot be taken; is_resent adds O(running)
+-- USES  now text owner holds settle vacant recollect judge bury erase grant enter report give_back recall
+-- USES  waiting next_due isolate
+limit = math.min(limit, 500)
 local at, at_us = now(now_ms)
-local lease_end, any_abort = text(at + lease_ms), redis.call('EXISTS', abort) == 1
-local found, taken, alone = {}, 0, 0
-local moves, entries, freed, removed, waiting = {}, {}, {}, {}, {}
+local lease_end, fresh_fence, since = text(at + lease_ms), text(at_us), text(at)
+local found, taken, alone = { at, -1, 0, 0 }, 0, 0
+local any_abort = redis.call('EXISTS', abort) == 1 and abort
 
-local function give(id, payload, attempt, due, fence, deaths, snoozes, last_ms)
-  local aborted = any_abort and redis.call('ZREM', abort, id) or 0
-  for _, value in ipairs({ id, payload, attempt, due, fence, deaths, snoozes or 0, last_ms or 0, alone, aborted }) do
-    found[#found + 1] = value
-  end
-  taken = taken + 1
-end
-
-local function take(id, due, payload, held)
-  local lease = arq .. 'in-progress:' .. id
-  if not redis.call('SET', lease, token, 'NX', 'PX', lease_ms) then
-    return
-  end
-  local verdict, fence, deaths, snoozes, last_ms = judge(ours .. 'job:' .. id, held, at_us, is_idle == 1 and taken == 0)
-  if verdict == 'poison' then
-    bury(dead, arq, ours, id, text(at), queue, 'poison', redis.call('GET', arq .. 'retry:' .. id) or 0, '')
-    redis.call('DEL', arq .. 'job:' .. id, arq .. 'retry:' .. id, lease)
-    redis.call('ZREM', suspects, id)
-    removed[#removed + 1], freed[#freed + 1] = id, id
-  elseif verdict == 'wait' then
-    redis.call('DEL', lease)
-    moves[#moves + 1], moves[#moves + 2] = lease_end, id
-    waiting[#waiting + 1], waiting[#waiting + 2] = text(at), id
-    freed[#freed + 1] = id
-  else
-    alone = verdict == 'alone' and 1 or 0
-    local attempt = redis.call('INCR', arq .. 'retry:' .. id)
-    redis.call('PERSIST', arq .. 'job:' .. id)
-    if attempt > 1 then
-      redis.call('PERSIST', arq .. 'retry:' .. id)
+local function take(page)
+  local lot, passed = vacant(arq, page, limit - taken)
+  recollect(lot, arq, ours, running, any_abort)
+  for i, id in ipairs(lot.ids) do
+    local verdict, fence, deaths, snoozes, last_ms = 'run', fresh_fence, 0, 0, 0
+    if lot.held[i] or lot.has_history then
+      verdict, fence, deaths, snoozes, last_ms = judge(ours .. 'job:' .. id, lot.held[i], at_us, is_idle == 1 and taken == 0)
     end
-    moves[#moves + 1], moves[#moves + 2] = lease_end, id
-    entries[#entries + 1], entries[#entries + 2] = id, token .. ' ' .. text(fence) .. ' ' .. worker .. ' ' .. alone
-    give(id, payload, attempt, due, text(fence), deaths, snoozes, last_ms)
+    if verdict == 'poison' then
+      bury(dead, arq, ours, id, since, queue, verdict, lot.attempts[i] or 0, '')
+      erase(queue, running, suspects, abort, arq, ours, id)
+    elseif verdict == 'wait' then
+      redis.call('ZADD', queue, 'XX', lease_end, id)
+      redis.call('ZADD', suspects, 'NX', since, id)
+      redis.call('HDEL', running, id)
+    else
+      taken, alone = taken + 1, verdict == 'alone' and 1 or 0
+      local attempt = grant(lot, i, token, lease_ms, lease_end, token .. ' ' .. fence .. ' ' .. worker .. ' ' .. alone)
+      report(found, id, lot.payloads[i], attempt, lot.dues[i], fence, deaths, snoozes, last_ms, alone, lot.aborts[i])
+    end
+    if alone == 1 then
+      redis.call('ZREM', suspects, id)
+      break
+    end
   end
+  enter(lot, queue, running)
+  return passed
 end
 
 if is_resent == 1 then
-  local all = redis.call('HGETALL', running)
-  for i = 1, #all, 2 do
-    local theirs, fence, _, was_alone = owner(all[i + 1])
-    if theirs == token then
-      alone = was_alone and 1 or 0
-      local id, record = all[i], redis.call('HMGET', ours .. 'job:' .. all[i], 'd', 's', 'l')
-      local payload, attempt = redis.call('GET', arq .. 'job:' .. id), redis.call('GET', arq .. 'retry:' .. id)
-      give(id, payload, tonumber(attempt or 1), lease_end, text(fence), record[1] or 0, record[2], record[3])
-    end
-  end
+  take(recall(queue, running, arq, ours, token, since))
 end
 if is_idle == 1 and taken == 0 then
-  for _, id in ipairs(redis.call('ZRANGE', suspects, 0, 9)) do
-    local due = redis.call('ZSCORE', queue, id)
-    if not due then
-      redis.call('ZREM', suspects, id)
-    elseif taken == 0 then
-      take(id, due, redis.call('GET', arq .. 'job:' .. id), redis.call('HGET', running, id))
-    end
-  end
+  take(waiting(suspects, queue))
 end
-
-local offset, more = 0, 0
-while taken < limit and alone == 0 and offset < 1000 do
-  local want = limit - taken
-  local page = redis.call('ZRANGE', queue, '-inf', text(at), 'BYSCORE', 'LIMIT', offset, want, 'WITHSCORES')
-  if #page == 0 then
-    break
-  end
-  local ids, payloads = {}, {}
-  for i = 1, #page, 2 do
-    ids[#ids + 1], payloads[#payloads + 1] = page[i], arq .. 'job:' .. page[i]
-  end
-  payloads = redis.call('MGET', unpack(payloads))
-  local held = redis.call('HMGET', running, unpack(ids))
-  for i, id in ipairs(ids) do
-    if alone == 0 then
-      take(id, page[i * 2], payloads[i], held[i])
-    end
-  end
-  more, offset = #ids == want and 1 or 0, offset + want
-  if more == 0 then
+local looked, passed = 0, 0
+while taken < limit and alone == 0 and looked < limit + 1000 do
+  local size = math.min(500, math.max(limit - taken, passed))
+  local page = redis.call('ZRANGE', queue, '-inf', since, 'BYSCORE', 'LIMIT', passed, size, 'WITHSCORES')
+  looked, passed = looked + size, passed + take(page)
+  found[3] = #page == size * 2 and passed < looked and 1 or 0
+  if #page < size * 2 then
     break
   end
 end
-
-if #moves > 0 then
-  redis.call('ZADD', queue, 'XX', unpack(moves))
-end
-if #entries > 0 then
-  redis.call('HSET', running, unpack(entries))
-end
-if #freed > 0 then
-  redis.call('HDEL', running, unpack(freed))
-end
-if #removed > 0 then
-  redis.call('ZREM', queue, unpack(removed))
-end
-if #waiting > 0 then
-  redis.call('ZADD', suspects, unpack(waiting))
-end
-local isolate = 0
-if is_idle == 0 and redis.call('EXISTS', suspects) == 1 then
-  redis.call('SET', ward, worker, 'NX', 'PX', lease_ms)
-  isolate = redis.call('GET', ward) == worker and 1 or 0
-end
-local next_due = redis.call('ZRANGE', queue, '(' .. text(at), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')[2]
-local wait = next_due and math.max(1, math.ceil(tonumber(next_due) - at)) or -1
-return { at, wait, more, isolate, unpack(found) }
+found[2] = next_due(queue, at)
+found[4] = isolate(ward, suspects, worker, is_idle, lease_ms)
+return found

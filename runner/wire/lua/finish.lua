@@ -2,16 +2,16 @@
 --
 -- KEYS  queue      zset  job id -> due at (ms)
 -- KEYS  running    hash  job id -> token fence worker alone
--- KEYS  suspects   zset  jobs that must run alone
+-- KEYS  suspects   zset  jobs that wait to run alone
 -- KEYS  dead       zset  dead letters
 -- KEYS  abort      zset  cancellations asked for
 -- ARGV  arq        str   prefix of arq's keys
 -- ARGV  ours       str   prefix of our keys
 -- ARGV  now_ms     int   0 = ask the server
--- ARGV  ends       rest  id, token, fence, verb, ms, result, note, attempt; repeated, at most 500
+-- ARGV  ends       rest  id, token, fence, verb, ms, result, note, attempt; repeated, at most 500, an id once
 --
 -- verb   ms                          result    note
--- done   keep the result (-1 ever)   envelope  ms to keep the lease for arq's cron, or ''
+-- done   keep the result (<0 ever)    envelope  ms to keep the lease for arq's cron, or ''
 -- dead   keep the result             envelope  'reason {json}'
 -- again  delay                       ''        json of the attempt
 -- later  delay                       ''        why it waits
@@ -19,97 +19,52 @@
 --
 -- GIVES one number an end: 1 written, 0 lost (another worker holds the job: nothing written), 2 nobody holds it
 -- GIVES (written before, when this call is a repeat)
--- FAILS nothing
+-- FAILS BADVERB: an end has none of the verbs above; nothing is written
 -- COST  O(log n) a job
--- USES  now text owner settle bury
+-- USES  now text holds settle keep close reopen bury give_back leave
 local at = now(now_ms)
-local ids, tokens, ended, gone, moves = {}, {}, {}, {}, {}
-for i = 1, ends_n, 8 do
-  ids[#ids + 1], tokens[#tokens + 1] = ends(i), ends(i + 1)
-end
-local verdicts = settle(running, arq, ids, tokens)
-
-local function keep(id, result, ms)
-  if result ~= '' and ms ~= '0' then
-    if ms == '-1' then
-      redis.call('SET', arq .. 'result:' .. id, result)
-    else
-      redis.call('SET', arq .. 'result:' .. id, result, 'PX', ms)
-    end
-  end
-end
-
-local function close(id, lease_ms)
-  ended[#ended + 1] = id
-  gone[#gone + 1] = arq .. 'job:' .. id
-  gone[#gone + 1] = arq .. 'retry:' .. id
-  gone[#gone + 1] = ours .. 'job:' .. id
-  if lease_ms == '' then
-    gone[#gone + 1] = arq .. 'in-progress:' .. id
-  else
-    redis.call('SET', arq .. 'in-progress:' .. id, '1', 'PX', lease_ms)
-  end
-end
-
-local function reopen(id, due, fence)
-  moves[#moves + 1], moves[#moves + 2] = due, id
-  gone[#gone + 1] = arq .. 'in-progress:' .. id
-  if fence then
-    redis.call('HSET', ours .. 'job:' .. id, 'f', fence)
-  end
-  redis.call('PERSIST', arq .. 'job:' .. id)
-end
+local ids, tokens, verbs = {}, {}, {}
+local batch = { mine = {}, ended = {}, gone = {}, moves = {} }
 
 local write = {
-  done = function(id, _, ms, result, note)
-    keep(id, result, ms)
-    close(id, note)
+  done = function(id, _, keep_ms, result, lease_ms)
+    close(batch, arq, ours, id, result, keep_ms, lease_ms)
   end,
-  dead = function(id, _, ms, result, note, attempt)
-    keep(id, result, ms)
-    local reason, info = string.match(note, '^(%S+) (.*)$')
+  dead = function(id, _, keep_ms, result, note, attempt)
+    local reason, info = string.match(note, '^(%S*) ?(.*)$')
     bury(dead, arq, ours, id, text(at), queue, reason, attempt, info)
-    close(id, '')
+    close(batch, arq, ours, id, result, keep_ms, '')
   end,
-  again = function(id, fence, ms, _, note, attempt)
-    reopen(id, text(at + tonumber(ms)), fence)
-    redis.call('HSET', ours .. 'job:' .. id, 'a' .. attempt, note, 'l', ms, 'w', '')
+  again = function(id, fence, delay_ms, _, note, attempt)
+    reopen(batch, arq, id, text(at + tonumber(delay_ms)))
+    redis.call('HSET', ours .. 'job:' .. id, 'f', fence, 'a' .. attempt, note, 'l', delay_ms, 'w', '')
     redis.call('HDEL', ours .. 'job:' .. id, 'a' .. text(tonumber(attempt) - 20))
   end,
-  later = function(id, fence, ms, _, note)
-    reopen(id, text(at + tonumber(ms)), fence)
-    redis.call('DECR', arq .. 'retry:' .. id)
+  later = function(id, fence, delay_ms, _, note)
+    reopen(batch, arq, id, text(at + tonumber(delay_ms)))
+    redis.call('HSET', ours .. 'job:' .. id, 'f', fence, 'w', note)
     redis.call('HINCRBY', ours .. 'job:' .. id, 's', 1)
-    redis.call('HSET', ours .. 'job:' .. id, 'w', note)
-  end,
-  back = function(id, _, ms)
-    reopen(id, ms)
     redis.call('DECR', arq .. 'retry:' .. id)
+  end,
+  back = function(id, fence, due)
+    give_back(queue, running, arq, ours, id, due, fence)
   end,
 }
 
-for n, id in ipairs(ids) do
-  if verdicts[n] == 1 then
-    local i = (n - 1) * 8
-    write[ends(i + 4)](id, ends(i + 3), ends(i + 5), ends(i + 6), ends(i + 7), ends(i + 8))
+for i = 1, ends_n, 8 do
+  local n = #ids + 1
+  ids[n], tokens[n], verbs[n] = ends(i), ends(i + 1), write[ends(i + 3)]
+  if not verbs[n] then
+    return redis.error_reply('BADVERB ' .. ends(i + 3))
   end
 end
-if #gone > 0 then
-  redis.call('DEL', unpack(gone))
-end
-if #ended > 0 then
-  redis.call('ZREM', queue, unpack(ended))
-  redis.call('ZREM', abort, unpack(ended))
-end
-if #moves > 0 then
-  redis.call('ZADD', queue, 'XX', unpack(moves))
-end
-local mine = {}
+local verdicts = settle(queue, running, arq, ids, tokens)
 for n, id in ipairs(ids) do
-  mine[#mine + 1] = verdicts[n] == 1 and id or nil
+  if verdicts[n] == 1 then
+    local i = n * 8 - 5
+    batch.mine[#batch.mine + 1] = id
+    verbs[n](id, ends(i), ends(i + 2), ends(i + 3), ends(i + 4), ends(i + 5))
+  end
 end
-if #mine > 0 then
-  redis.call('HDEL', running, unpack(mine))
-  redis.call('ZREM', suspects, unpack(mine))
-end
+leave(batch, queue, running, suspects, abort)
 return verdicts
