@@ -1,15 +1,16 @@
 """Leased to outcome: the life of one attempt, as steps over one value.
 
-    decode     the payload's bytes become task and arguments
-    resolve    the task's name becomes a Runnable
-    admit      attempts left, not cancelled, not expired
-    rebuild    plain JSON becomes what the signature names
-    invoke     the task's own code, innermost in its middleware
-    classify   what it returned or raised becomes an Outcome: here, and nowhere else
+decode     the payload's bytes become task and arguments
+resolve    the task's name becomes a Runnable
+unknown    nobody here knows the name: wait, or dead
+admit      attempts left, not cancelled, not expired
+rebuild    plain JSON becomes what the signature names
+invoke     the task's own code, innermost in its middleware
+classify   what it returned or raised becomes an Outcome: here, and nowhere else
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from .function import Runnable
 
 
-class UnknownTask(Exception):  # noqa: N818 - a finding, not a fault
+class UnknownTask(Exception):
     """No task of that name here."""
 
 
-class Expired(Exception):  # noqa: N818 - a finding, not a fault
+class Expired(Exception):
     """The job did not start before its ``expires``."""
 
 
@@ -52,6 +53,17 @@ def admit(attempt: Attempt, runnable: "Runnable", server_now_ms: int) -> Outcome
     if attempt.number > runnable.max_tries:
         return Dead("max_tries", arq.worker.JobExecutionFailed(f"max {runnable.max_tries} retries exceeded"))
     return None
+
+
+def unknown(attempt: Attempt, known: Sequence[str], *, grace_s: float, worker: str) -> Outcome:
+    """Wait for a worker that knows the task (a rolling deploy): 1, 2, 4 … 60 s, until the grace is over."""
+    waited = sum(min(60, 2**n) for n in range(min(attempt.snoozes, 10_000)))
+    if waited < grace_s:
+        delay_s = min(60, 2 ** min(attempt.snoozes, 10), grace_s - waited)
+        return Snoozed(max(1, round(delay_s * 1000)), f"no task named '{attempt.task}' on worker {worker}")
+    error = arq.worker.JobExecutionFailed(f"function {attempt.task!r} not found")
+    error.__cause__ = UnknownTask(f"this worker knows: {', '.join(known[:20])}")
+    return Dead("unknown_task", error)
 
 
 def rebuild(attempt: Attempt, runnable: "Runnable") -> Outcome | None:
@@ -82,21 +94,36 @@ def prepare(attempt: Attempt, runnable: "Runnable", shared: Mapping[str, Any], e
     return ctx
 
 
+def another_attempt(error: Exception) -> arq.worker.Retry:
+    """Wrap what a task raised in arq's own Retry, to say to those around the call that this is not the end.
+
+    Exactly that class: reporters compare types. The error rides along apart from ``__cause__``, which is the
+    user's to set (``raise Retry(defer=5) from error``).
+    """
+    retry = arq.worker.Retry()
+    vars(retry)[_MEANT] = error
+    return retry
+
+
+_MEANT = "runner_meant"
+
+
 async def invoke(attempt: Attempt) -> Outcome:
-    """Call the task's own code; never raises."""
+    """Call the task's own code; never raises but to end the process or close the coroutine."""
     try:
         return Succeeded(await attempt.function.coroutine(attempt.ctx, *attempt.args, **attempt.kwargs))
-    except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - whatever a task raises is an outcome
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a task raises is an outcome, sys.exit() too
         return classify(error, attempt)
 
 
 def classify(error: BaseException, attempt: Attempt) -> Outcome:
     """Turn what a call raised into an outcome, before the task's policy has its say."""
     if isinstance(error, arq.worker.Retry):
-        if isinstance(error.__cause__, Exception):
-            error = error.__cause__
-        else:
+        if (meant := vars(error).get(_MEANT)) is None:
             return Retrying(error.defer_score or 0, "Retry", error)
+        error = meant
     if isinstance(error, Snooze):
         return Snoozed(round(error.delay_s * 1000), error.reason)
     if isinstance(error, arq.worker.RetryJob):

@@ -1,8 +1,8 @@
 """Due to leased: rounds that write what ended and lease what is due, in one trip to the server.
 
-Deciding is synchronous (``plan``), carrying out is one ``gather``: calls of one loop iteration share a round trip on
-the Link, and the finishes of a queue travel before its claim, so freed slots are used at once. While a round is in
-flight, outcomes gather for the next one; nothing ever waits on a timer to be written.
+Deciding is synchronous (``plan``), carrying out is one ``gather``: calls of one loop iteration share a round
+trip on the Link, and the finishes of a queue travel before its claim. While a round is in flight, outcomes
+gather for the next one; nothing ever waits on a timer to be written.
 """
 
 import asyncio
@@ -10,9 +10,10 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-
 from ..wire.keys import Keys
 from ..wire.scripts import MAX_BATCH, Claim, Claimed, End, Scripts, Verdict
+
+_COMES_BACK = ("again", "later", "back")
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class ServedQueue:
         credit: what smooth weighted round robin owes it.
         ends: outcomes to write.
         lost_claim: token of a claim whose answer was lost; sent again until answered.
-        is_isolating: this worker was chosen to run the queue's suspects: claim nothing until idle, then only here.
+        is_isolating: this worker was chosen to run the queue's suspects: claim nothing until idle, then here.
     """
 
     keys: Keys
@@ -43,8 +44,8 @@ class ServedQueue:
 def share(queues: Sequence[ServedQueue], slots: int, *, strict: bool) -> dict[str, int]:
     """Divide free slots among the queues that may have due jobs.
 
-    Smooth weighted round robin (the method nginx uses for upstreams): over any stretch each hungry queue gets its
-    weight's share, so none starves. Strict gives everything to the first.
+    Smooth weighted round robin (the method nginx uses for upstreams): over any stretch each hungry queue gets
+    its weight's share, so none starves. Strict gives everything to the first.
 
     Returns:
         Slots by queue name; queues without any are left out.
@@ -76,6 +77,7 @@ class Rounds:
         strict: the first queue with work gets everything.
         on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
         on_lost: called with an end that was refused because another worker holds the job.
+        on_settled: called with the ends of a call that was answered, refused ones included.
     """
 
     def __init__(
@@ -129,17 +131,29 @@ class Rounds:
         """Give the loop time at which some queue's next job falls due."""
         return min((queue.due_at for queue in self.queues if queue.due_at is not None), default=None)
 
-    def has_work(self, *, slots: int) -> bool:
-        """Say whether a round with that many free slots is worth a trip."""
-        return any(queue.ends or (slots > 0 and queue.may_have_due) for queue in self.queues)
+    def has_lost_claim(self) -> bool:
+        """Say whether some claim's answer was lost: it may have leased jobs nobody here knows of."""
+        return any(queue.lost_claim for queue in self.queues)
+
+    def has_work(self, *, in_flight: int, slots: int) -> bool:
+        """Say whether a round is worth a trip; the arguments are those of ``run``."""
+        if any(queue.ends for queue in self.queues):
+            return True
+        if slots <= 0:
+            return False
+        if any(queue.is_isolating for queue in self.queues):
+            return in_flight == 0
+        return any(queue.may_have_due for queue in self.queues)
 
     def plan(self, *, in_flight: int, slots: int) -> tuple[dict[str, int], bool]:
         """Decide how many jobs to claim from which queue, and whether the worker may take a suspect, alone.
 
-        Args:
-            in_flight: attempts that will still hold a slot after this round's outcomes are written.
-            slots: free ones then.
+        Claims whose answer was lost come first: the jobs they may have leased wait for nobody else.
         """
+        if slots <= 0:
+            return {}, False
+        if lost := [queue for queue in self.queues if queue.lost_claim]:
+            return share(lost, slots, strict=False), False
         isolating = next((queue for queue in self.queues if queue.is_isolating), None)
         if isolating is not None:
             return ({isolating.keys.name: 1}, True) if in_flight == 0 else ({}, False)
@@ -147,20 +161,19 @@ class Rounds:
         return quotas, in_flight == 0 and len(quotas) == 1
 
     async def run(self, *, in_flight: int, slots: int) -> None:
-        """Write every outcome and claim jobs for the slots that are free or become so.
+        """Write every outcome and claim jobs for the free slots. One round at a time, but for ``_settle``.
 
         Args:
-            in_flight: attempts that hold a slot, those with unwritten outcomes included.
-            slots: free ones beside them; negative: claim nothing.
+            in_flight: attempts whose outcome is not decided.
+            slots: how many more may start; 0 or less: claim nothing.
 
         Raises:
             redis.exceptions.RedisError: of the first call that failed; what was not written is kept.
         """
-        settling = [(queue, queue.ends[:MAX_BATCH]) for queue in self.queues if queue.ends]
-        freed = sum(len(ends) for _, ends in settling)
-        quotas, is_idle = self.plan(in_flight=in_flight - freed, slots=slots + freed) if slots >= 0 else ({}, False)
-        calls = [self._settle(queue, ends) for queue, ends in settling]
-        calls += [self._claim(q, quotas[q.keys.name], is_idle=is_idle) for q in self.queues if q.keys.name in quotas]
+        quotas, is_idle = self.plan(in_flight=in_flight, slots=slots)
+        calls = [self._settle(queue) for queue in self.queues if queue.ends]
+        asked = [(queue, quotas.get(queue.keys.name, 0)) for queue in self.queues]
+        calls += [self._claim(queue, quota, is_idle=is_idle) for queue, quota in asked if quota]
         if len(calls) == 1:
             await calls[0]
             return
@@ -168,18 +181,26 @@ class Rounds:
             if isinstance(answer, BaseException):
                 raise answer
 
-    async def _settle(self, queue: ServedQueue, ends: list[End]) -> None:
-        verdicts = await self._scripts.finish(queue.keys, ends)
-        del queue.ends[: len(ends)]
+    async def _settle(self, queue: ServedQueue) -> None:
+        ends, queue.ends = queue.ends[:MAX_BATCH], queue.ends[MAX_BATCH:]
+        if not ends:  # a round by hand at the same time took them
+            return
+        try:
+            verdicts = await self._scripts.finish(queue.keys, ends)
+        except BaseException:
+            queue.ends[:0] = ends
+            raise
         for end, verdict in zip(ends, verdicts, strict=True):
             if verdict == Verdict.LOST:
                 self._on_lost(end)
+            elif end.verb in _COMES_BACK:
+                self._note_due(queue, 0 if end.verb == "back" else end.ms)
         self._on_settled(ends)
 
     async def _claim(self, queue: ServedQueue, limit: int, *, is_idle: bool) -> None:
         token = queue.lost_claim or secrets.token_hex(12)
         is_resent, queue.lost_claim = bool(queue.lost_claim), ""
-        queue.may_have_due = False
+        queue.may_have_due = is_resent  # what the lost one leased is due again, not all of it given here
         try:
             claim = await self._scripts.claim(
                 queue.keys,
@@ -202,6 +223,10 @@ class Rounds:
         if claim.more or any(job.alone for job in claim.jobs):
             queue.may_have_due = True
         if claim.next_due_ms >= 0:
-            queue.due_at = asyncio.get_running_loop().time() + claim.next_due_ms / 1000
+            queue.due_at = None
+            self._note_due(queue, claim.next_due_ms)
 
-
+    def _note_due(self, queue: ServedQueue, in_ms: int) -> None:
+        """Look again when a job falls due; pushes leave out what this worker wrote itself."""
+        due_at = asyncio.get_running_loop().time() + in_ms / 1000
+        queue.due_at = due_at if queue.due_at is None else min(queue.due_at, due_at)

@@ -1,4 +1,4 @@
-"""Payloads and results in the serializer a worker was given: ours (JSON), or the one of a user's arq settings."""
+"""Payloads and results in the serializer a worker was given: ours (JSON), or a user's own."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from arq.jobs import Deserializer, SerializationError, Serializer, deserialize_job_raw, serialize_result
 
 from ..arguments import NotEncodable, refuse_inexact
+from ..errors import JobFailed
 from ..job import Attempt
 from ..wire import codec
 
@@ -65,18 +66,45 @@ class JsonEnvelope:
             refuse_inexact(value)
             envelope["r"] = value
         else:
-            envelope["r"] = codec.error_value(value)
+            envelope["r"] = codec.error_value(tellable(value))
         if end:
             envelope["o"] = end
         try:
             encoded = codec.encode_result(envelope)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            msg = f"the result of task '{attempt.task}' cannot be encoded: {error}"
-            raise NotEncodable(msg) from error
+        except Exception:  # noqa: BLE001 - a user's model may raise anything while it is dumped
+            encoded = _encoded_again(attempt, envelope)
         if success and len(encoded) > self.limit:
-            msg = f"the result of task '{attempt.task}' takes {len(encoded):,} bytes, more than limits.result = {self.limit:,}"
+            size = f"{len(encoded):,} bytes, more than limits.result = {self.limit:,}"
+            msg = f"the result of task '{attempt.task}' takes {size}"
             raise NotEncodable(msg)
         return encoded
+
+
+def _encoded_again(attempt: Attempt, envelope: dict[str, Any]) -> bytes:
+    """Encode an envelope with the arguments as they were enqueued: the task may have put anything into them.
+
+    Raises:
+        NotEncodable: it was the result.
+    """
+    try:
+        payload = codec.decode_job(attempt.payload or b"")
+        envelope["f"], envelope["a"], envelope["k"] = payload.f, payload.a, payload.k
+    except ValueError:
+        envelope["a"], envelope["k"] = (), {}
+    try:
+        return codec.encode_result(envelope)
+    except Exception as error:
+        msg = f"the result of task '{attempt.task}' cannot be encoded: {error}"
+        raise NotEncodable(msg) from error
+
+
+def tellable(error: BaseException) -> BaseException:
+    """Give the error, or one that says what text can carry of it (a broken ``__str__``, lone surrogates)."""
+    try:
+        codec.encode_value(codec.error_value(error))
+    except Exception:  # noqa: BLE001 - an exception class may do anything
+        return JobFailed(type(error).__qualname__, "(its text could not be read)")
+    return error
 
 
 @dataclass(frozen=True)

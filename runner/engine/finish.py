@@ -4,16 +4,21 @@ from typing import Any, assert_never
 
 import msgspec
 
-from ..arguments import NotEncodable
 from ..job import Attempt
 from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Released, Retrying, Snoozed, Succeeded
 from ..wire.codec import describe_error
 from ..wire.scripts import End
-from .envelope import Envelope
+from .envelope import Envelope, tellable
 
 
 def end_of(
-    attempt: Attempt, outcome: Outcome, envelope: Envelope, *, worker: str, keep_ms: int, keep_lease_ms: int | None = None
+    attempt: Attempt,
+    outcome: Outcome,
+    envelope: Envelope,
+    *,
+    worker: str,
+    keep_ms: int,
+    keep_lease_ms: int | None = None,
 ) -> End | None:
     """Give what ``finish.lua`` writes; None when nothing may be written.
 
@@ -23,14 +28,14 @@ def end_of(
         envelope: writes results.
         worker: name of this worker, for the job's history.
         keep_ms: how long a result is kept; -1 for ever, 0 not at all.
-        keep_lease_ms: arq's cron: the lease outlives the job by this, so that stock peers do not run the tick again.
+        keep_lease_ms: arq's cron: the lease outlives the job by this, so that no stock peer runs it again.
     """
     lease = "" if keep_lease_ms is None else str(keep_lease_ms)
     match outcome:
         case Succeeded(result):
             try:
                 data = envelope.result(attempt, success=True, value=result) if keep_ms else b""
-            except NotEncodable as error:
+            except Exception as error:  # noqa: BLE001 - a user's serializer may raise anything
                 dead = Dead("unencodable_result", error)
                 return end_of(attempt, dead, envelope, worker=worker, keep_ms=keep_ms)
             return _end(attempt, "done", keep_ms, data, lease)
@@ -38,16 +43,15 @@ def end_of(
             error = RuntimeError(reason)
             data = envelope.result(attempt, success=False, value=error, end="cancelled") if keep_ms else b""
             return _end(attempt, "done", keep_ms, data, lease)
-        case Dead(reason="expired", error=error):
-            data = envelope.result(attempt, success=False, value=error, end="expired") if keep_ms else b""
-            return _end(attempt, "dead", keep_ms, data, f"expired {_history(attempt, worker, 'expired', error)}")
         case Dead(reason, error):
-            data = envelope.result(attempt, success=False, value=error) if keep_ms else b""
-            return _end(attempt, "dead", keep_ms, data, f"{reason} {_history(attempt, worker, reason, error)}")
+            word = "expired" if reason == "expired" else ""
+            data = envelope.result(attempt, success=False, value=error, end=word) if keep_ms else b""
+            note = f"{reason} {_history(attempt, worker, reason, error)}"
+            return _end(attempt, "dead", keep_ms, data, note)
         case Retrying(delay_ms, reason, error):
             return _end(attempt, "again", delay_ms, b"", _history(attempt, worker, reason, error))
         case Snoozed(delay_ms, reason):
-            return _end(attempt, "later", delay_ms, b"", reason[:200])
+            return _end(attempt, "later", delay_ms, b"", _clean(reason))
         case Released():
             return _end(attempt, "back", attempt.due_at_ms, b"", "")
         case Lost():
@@ -67,12 +71,17 @@ def _history(attempt: Attempt, worker: str, reason: str, error: BaseException | 
     """Give the JSON kept of one attempt: number, start, end, worker, reason and error."""
     entry: dict[str, Any] = {
         "n": attempt.number,
-        "task": attempt.task,
+        "task": _clean(attempt.task),
         "start": attempt.started_at_ms,
         "end": attempt.clock.now_ms(),
         "worker": worker,
-        "reason": reason,
+        "reason": _clean(reason),
     }
     if error is not None:
-        entry["error"] = msgspec.to_builtins(describe_error(error))
+        entry["error"] = msgspec.to_builtins(describe_error(tellable(error)))
     return msgspec.json.encode(entry).decode()
+
+
+def _clean(reason: str) -> str:
+    """Give a reason as it can be stored: short, and without lone surrogates."""
+    return reason[:200].encode(errors="replace").decode()

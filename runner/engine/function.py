@@ -1,12 +1,12 @@
 """What a job's name stands for: one of our tasks, or a function or cron job of arq's."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import arq.worker
 from arq.cron import CronJob
-from arq.worker import Function
+from arq.worker import Function, RetryJob
+from arq.worker import Retry as ArqRetry
 
 from ..arguments import Parameters
 from ..errors import Retry, Snooze
@@ -16,7 +16,7 @@ from ..middleware.dead_letter import DeadLetter
 from ..middleware.retry import DEFAULT_MAX_TRIES, BackoffRetry, refuses
 from ..middleware.timeout import Interruptible, Timeout
 from ..tasks import RetryPolicy, Task
-from .attempt import invoke
+from .attempt import another_attempt, invoke
 
 
 @dataclass
@@ -30,8 +30,8 @@ class TaskFunction(Function):
 def function_of(task: Task[..., Any], *, default_max_tries: int = DEFAULT_MAX_TRIES) -> TaskFunction:
     """Give the arq Function that runs a task; ``default_max_tries`` is for one that names none.
 
-    Its coroutine raises arq's own Retry, with the task's error as its cause, whenever another attempt follows:
-    error reporters that wrap coroutines, as Sentry's arq integration does, then report final failures only.
+    Its coroutine raises arq's own Retry instead of the task's error whenever another attempt follows: error
+    reporters that wrap coroutines, as Sentry's arq integration does, then report final failures only.
     """
     policy, fn = replace(task.retry, max_tries=task.retry.max_tries or default_max_tries), task.fn
     interruptible = task.soft_timeout_s is not None
@@ -40,9 +40,11 @@ def function_of(task: Task[..., Any], *, default_max_tries: int = DEFAULT_MAX_TR
         try:
             call = fn(ctx, *args, **kwargs)
             return await (Interruptible(call, ctx.running) if interruptible else call)  # pyright: ignore[reportArgumentType]
+        except (ArqRetry, RetryJob):
+            raise
         except Exception as error:
             if isinstance(error, Snooze | Retry) or refuses(policy, ctx.running, error) is None:
-                raise arq.worker.Retry from error
+                raise another_attempt(error) from error
             raise
 
     coroutine.__qualname__ = task.name
@@ -87,19 +89,22 @@ def resolve(
     around: Sequence[Middleware],
     default_timeout_s: float | None,
     default_max_tries: int,
-    keep_result_ms: Callable[[Function | CronJob], int],
+    keep_result_ms: int,
+    stuck_after_s: float,
     on_stuck: Callable[[Attempt], None],
 ) -> Runnable:
     """Compose what a function declares; a function that declares nothing pays for nothing."""
     task = function.task if isinstance(function, TaskFunction) else None
-    hard_s = function.timeout_s if function.timeout_s is not None else (default_timeout_s if task is None else None)
+    hard_s = function.timeout_s
+    if hard_s is None and task is None:
+        hard_s = default_timeout_s
     policy = function.policy if isinstance(function, TaskFunction) else None
     soft_s = task.soft_timeout_s if task is not None else None
     chain: list[Middleware] = [*around, DeadLetter()]
     if policy is not None:
         chain.append(BackoffRetry(policy))
     if hard_s is not None or soft_s is not None:
-        chain.append(Timeout(hard_s, soft_s, on_stuck))
+        chain.append(Timeout(hard_s, soft_s, on_stuck, stuck_after_s))
     return Runnable(
         function=function,
         run=compose(chain, invoke),
@@ -107,7 +112,5 @@ def resolve(
         policy=policy,
         parameters=task.parameters if task is not None else None,
         is_cron=isinstance(function, CronJob),
-        keep_result_ms=keep_result_ms(function),
+        keep_result_ms=keep_result_ms,
     )
-
-

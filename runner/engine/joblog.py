@@ -25,13 +25,13 @@ class JobLog(Protocol):
 
 
 class RunnerLog:
-    """Ours, on the logger ``runner.job``; failures at WARNING, so that error reporters do not count them twice."""
+    """Ours, on the logger ``runner.job``; failures at WARNING: error reporters count them elsewhere."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("runner.job")
 
     def started(self, attempt: Attempt, ref: str) -> None:
-        return
+        del attempt, ref
 
     def ended(self, attempt: Attempt, ref: str, outcome: Outcome) -> None:
         match outcome:
@@ -48,7 +48,13 @@ class RunnerLog:
         if self._log.isEnabledFor(level):
             took = attempt.clock.now_ms() - attempt.started_at_ms if attempt.started_at_ms else 0
             self._log.log(
-                level, "%s %s %s%s", ref, word, f"{took} ms, attempt {attempt.number}", why, extra={"job_id": attempt.job_id}
+                level,
+                "%s %s %s%s",
+                ref,
+                word,
+                f"{took} ms, attempt {attempt.number}",
+                why,
+                extra={"job_id": attempt.job_id},
             )
 
 
@@ -96,7 +102,9 @@ class ArqLog:
             case "unknown_task":
                 self._log.warning("job %s, function %r not found", attempt.job_id, attempt.task)
             case "max_tries" if not attempt.started_at_ms:
-                self._log.warning("%6.2fs ! %s max retries %d exceeded", self._age_s(attempt), ref, attempt.number - 1)
+                self._log.warning(
+                    "%6.2fs ! %s max retries %d exceeded", self._age_s(attempt), ref, attempt.number - 1
+                )
             case _:
                 extra = getattr(error, "extra", None)
                 self._log.error(

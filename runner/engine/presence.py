@@ -2,14 +2,16 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
+from ..clock import SYSTEM_CLOCK
 from ..wire import keys
 from ..wire.scripts import Execute
+from .claim import ServedQueue
 
 PRESENCE_MS = 60_000
 
@@ -17,6 +19,25 @@ PRESENCE_MS = 60_000
 def default_name() -> str:
     """Give ``host:pid``."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Described(Protocol):
+    """What arq's constructor leaves on a worker, as far as people ask."""
+
+    @property
+    def functions(self) -> Mapping[str, Any]: ...
+    @property
+    def max_jobs(self) -> int: ...
+
+
+def about(worker: Described, queues: Iterable[ServedQueue]) -> Mapping[str, Any]:
+    """Give what does not change while a worker serves."""
+    return {
+        "queues": {queue.keys.name: queue.weight for queue in queues},
+        "tasks": sorted(worker.functions),
+        "max_jobs": worker.max_jobs,
+        "started_at_ms": SYSTEM_CLOCK.now_ms(),
+    }
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,13 @@ class Presence:
 
     async def tell(self, *, running: int, completed: int, failed: int, retried: int, now_ms: int) -> None:
         """Write the record; two commands in one trip."""
-        record = {**self.about, "running": running, "completed": completed, "failed": failed, "retried": retried}
+        record = {
+            **self.about,
+            "running": running,
+            "completed": completed,
+            "failed": failed,
+            "retried": retried,
+        }
         written = self.execute("SET", keys.worker(self.name), msgspec.json.encode(record), "PX", PRESENCE_MS)
         listed = self.execute("ZADD", keys.WORKERS, now_ms, self.name)
         await written

@@ -37,7 +37,11 @@ async def renew(
 
 
 async def _renew_some(
-    scripts: Scripts, keys: Keys, attempts: dict[str, Attempt], lease_ms: int, on_lost: Callable[[Attempt], None]
+    scripts: Scripts,
+    keys: Keys,
+    attempts: dict[str, Attempt],
+    lease_ms: int,
+    on_lost: Callable[[Attempt], None],
 ) -> None:
     leases = [(job_id, attempt.token) for job_id, attempt in attempts.items()]
     for job_id in await scripts.renew(keys, leases, lease_ms=lease_ms):

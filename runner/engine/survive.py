@@ -19,6 +19,9 @@ from ..errors import QueueFull
 
 FIRST_DELAY_S = 0.05
 LONGEST_DELAY_S = 5.0
+TROUBLE = (RedisError, OSError, asyncio.TimeoutError, QueueFull)
+"""What a call to the server can raise; whether it passes by itself, ``is_passing`` says."""
+
 _PASSING_WORDS = (
     "LOADING",
     "MASTERDOWN",
@@ -34,13 +37,15 @@ _PASSING_WORDS = (
 
 
 def is_passing(error: BaseException) -> bool:
-    """Say whether waiting may help: a broken link, or a server that restarts, loads, fails over, is full or busy.
+    """Say whether waiting helps: a broken link; a server that restarts, loads, fails over, is full or busy.
 
     Credentials, missing permissions and wrong types do not pass by themselves.
     """
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return False
-    if isinstance(error, RedisConnectionError | RedisTimeoutError | BusyLoadingError | ReadOnlyError | QueueFull):
+    if isinstance(
+        error, RedisConnectionError | RedisTimeoutError | BusyLoadingError | ReadOnlyError | QueueFull
+    ):
         return True
     if isinstance(error, ResponseError):
         return str(error).startswith(_PASSING_WORDS)

@@ -14,7 +14,7 @@ class Middleware(Protocol):
     """Something that happens around a job."""
 
     async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
-        """Give the outcome of the attempt; call ``call_next`` to run what is inside. Do not raise to signal."""
+        """Give the outcome; call ``call_next`` to run what is inside. Do not raise to signal."""
         ...
 
 

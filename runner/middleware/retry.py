@@ -1,5 +1,6 @@
 """The backoff middleware: a failure becomes another attempt, or is left for the dead letters."""
 
+import logging
 from dataclasses import dataclass, field
 from random import Random
 
@@ -8,6 +9,8 @@ from ..job import Attempt
 from ..outcome import Dead, Failed, Outcome, Retrying, Snoozed
 from ..tasks import RetryPolicy
 from .chain import CallNext
+
+logger = logging.getLogger("runner.middleware")
 
 DEFAULT_MAX_TRIES = 5
 
@@ -30,9 +33,18 @@ def refuses(policy: RetryPolicy, attempt: Attempt, error: BaseException) -> str 
     """Give the reason why there is no further attempt, or None. Pure, so that it may be asked twice."""
     if isinstance(error, GiveUp):
         return "gave_up"
-    if not isinstance(error, Retry) and not policy.wants(error):
+    if not isinstance(error, Retry) and not _wants(policy, error):
         return "gave_up"
     return "max_tries" if attempt.number >= (policy.max_tries or DEFAULT_MAX_TRIES) else None
+
+
+def _wants(policy: RetryPolicy, error: BaseException) -> bool:
+    """Ask the policy; a judge of the user's that raises has not said no."""
+    try:
+        return policy.wants(error)
+    except Exception:
+        logger.exception("the retry_on function raised over %s; the job is retried", type(error).__name__)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ class BackoffRetry:
             case Failed(error):
                 return decide(self.policy, attempt, error, self.rng)
             case Snoozed(reason=reason) if attempt.snoozes >= self.policy.max_snoozes:
-                return Dead("max_snoozes", RuntimeError(f"snoozed {attempt.snoozes} times, last for: {reason}"))
+                error = RuntimeError(f"snoozed {attempt.snoozes} times, last for: {reason}")
+                return Dead("max_snoozes", error)
             case _:
                 return outcome

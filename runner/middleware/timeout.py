@@ -1,6 +1,7 @@
 """Time limits around the call itself: a soft one that the task may answer, a hard one that cancels it.
 
-Both are one timer each on the running asyncio task; a call that ends in time pays for setting and clearing them.
+Both are one timer each on the running asyncio task; a call that ends in time pays for setting and clearing
+them.
 """
 
 import asyncio
@@ -24,12 +25,14 @@ class Timeout:
     Attributes:
         hard_s: the call is cancelled; None for no limit.
         soft_s: SoftTimeout is raised inside it; None for no limit.
-        on_stuck: called when the call has not ended STUCK_AFTER_S after its cancellation.
+        on_stuck: called when the call has not ended ``stuck_after_s`` after its cancellation.
+        stuck_after_s: how long that may take.
     """
 
     hard_s: float | None
     soft_s: float | None
     on_stuck: Callable[[Attempt], None]
+    stuck_after_s: float = STUCK_AFTER_S
 
     async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -38,7 +41,7 @@ class Timeout:
 
         def pass_hard() -> None:
             attempt.cancel_reason = attempt.cancel_reason or "timeout"
-            timers.append(loop.call_later(STUCK_AFTER_S, self.on_stuck, attempt))
+            timers.append(loop.call_later(self.stuck_after_s, self.on_stuck, attempt))
             if running is not None:
                 running.cancel()
 

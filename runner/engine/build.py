@@ -1,0 +1,79 @@
+"""From arq's parameters and ours to the parts of a worker."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from arq.cron import CronJob
+from arq.worker import Function
+
+from ..job import Attempt
+from ..wire.keys import keys_of, keys_of_arq_queue
+from .claim import ServedQueue
+from .envelope import ArqEnvelope, Envelope, JsonEnvelope
+from .function import Runnable, resolve
+from .joblog import ArqLog, JobLog, RunnerLog
+from .options import EngineOptions
+
+
+class Configured(Protocol):
+    """What arq's constructor leaves on a worker, as far as jobs are concerned."""
+
+    functions: dict[str, Function | CronJob]
+    queue_name: str
+    job_timeout_s: float
+    max_tries: int
+    keep_result_s: float
+    keep_result_forever: bool
+    log_results: bool
+    job_serializer: Callable[[dict[str, Any]], bytes] | None
+    job_deserializer: Callable[[bytes], dict[str, Any]] | None
+
+
+def queues_of(options: EngineOptions, queue_name: str) -> list[ServedQueue]:
+    """Give the queues to serve: ours by name, or arq's one."""
+    if not options.queues:
+        return [ServedQueue(keys_of_arq_queue(queue_name), 1)]
+    return [ServedQueue(keys_of(name, options.layout), weight) for name, weight in options.queues.items()]
+
+
+def envelope_of(worker: Configured, options: EngineOptions) -> Envelope:
+    """Choose how payloads are read and results written."""
+    if options.speaks_json:
+        return JsonEnvelope(options.result_limit)
+    return ArqEnvelope(worker.job_serializer, worker.job_deserializer)
+
+
+def log_of(worker: Configured, options: EngineOptions) -> JobLog:
+    """Choose what is logged of jobs."""
+    return RunnerLog() if options.speaks_json else ArqLog(log_results=worker.log_results)
+
+
+def default_keep_ms(worker: Configured) -> int:
+    """Give how long results are kept where a function does not say; -1 for ever, 0 not at all."""
+    return -1 if worker.keep_result_forever else round((worker.keep_result_s or 0) * 1000)
+
+
+def runnables_of(
+    worker: Configured, options: EngineOptions, *, on_stuck: Callable[[Attempt], None]
+) -> Mapping[str, Runnable]:
+    """Resolve every name this worker knows."""
+
+    def keep_ms(function: Function | CronJob) -> int:
+        forever = function.keep_result_forever
+        if worker.keep_result_forever if forever is None else forever:
+            return -1
+        seconds = worker.keep_result_s if function.keep_result_s is None else function.keep_result_s
+        return round((seconds or 0) * 1000)
+
+    return {
+        name: resolve(
+            function,
+            around=options.middleware,
+            default_timeout_s=worker.job_timeout_s,
+            default_max_tries=worker.max_tries,
+            keep_result_ms=keep_ms(function),
+            stuck_after_s=options.stuck_after_s,
+            on_stuck=on_stuck,
+        )
+        for name, function in worker.functions.items()
+    }

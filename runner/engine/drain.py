@@ -1,0 +1,37 @@
+"""The end of a worker: cancelled calls end, outcomes are written, unfinished jobs are given back."""
+
+import asyncio
+
+from .claim import Rounds
+from .running import Running
+from .survive import TROUBLE, Patience
+from .wake import Wake
+
+SETTLE_PATIENCE_S = 10.0
+"""How long a stopping worker tries to write its last outcomes; their leases end soon after anyway."""
+
+
+async def drain(running: Running, rounds: Rounds, wake: Wake) -> None:
+    """Cancel what runs and write how it ended; give up on a server that stays away for SETTLE_PATIENCE_S.
+
+    A claim whose answer was lost may have leased jobs: it is asked again, and what it gives is given back.
+    """
+    loop = asyncio.get_running_loop()
+    deadline, patience = loop.time() + SETTLE_PATIENCE_S, Patience()
+    while (running.attempts or rounds.has_lost_claim()) and loop.time() < deadline:
+        for attempt in list(running.attempts.values()):
+            running.cancel(attempt, "shutdown")
+        running.release_unstarted()
+        slots = 1 if rounds.has_lost_claim() else -1
+        try:
+            if rounds.has_work(in_flight=len(running.tasks), slots=slots):
+                await rounds.run(in_flight=len(running.tasks), slots=slots)
+                continue
+        except TROUBLE:
+            await asyncio.sleep(patience.next_delay_s())
+        await wake.sleep(0.1)
+    if closing := [each.carrier for each in running.closing.values() if each.carrier]:
+        _, late = await asyncio.wait(closing, timeout=max(0.0, deadline - loop.time()))
+        for carrier in late:
+            carrier.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,44 @@
+"""What our Worker knows beyond arq's parameters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..middleware.chain import Middleware
+from ..middleware.timeout import STUCK_AFTER_S
+from ..wire.keys import Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What this Worker knows beyond arq's parameters.
+
+    Attributes:
+        name: of this worker; empty for ``host:pid``.
+        queues: weights by queue name; empty: arq's one ``queue_name``.
+        strict: earlier queues always first, instead of by weight.
+        layout: how keys are named.
+        lease_s: how long a lease lasts; renewed at a third of it.
+        unknown_task_grace_s: how long jobs of an unknown name wait for a worker that knows it.
+        safety_poll_s: how often an idle worker looks although nothing was pushed.
+        server_timeout_s: how long an answer of the server may take.
+        stuck_after_s: how long a cancelled call may take to end before its slot is taken from it.
+        speaks_json: JSON payloads and our own log lines, instead of arq's serializer and lines.
+        result_limit: largest result envelope, in bytes; JSON only.
+        middleware: around every job, outermost first.
+        before_start: checks the server before the first claim; may refuse by raising.
+    """
+
+    name: str = ""
+    queues: Mapping[str, int] = field(default_factory=dict[str, int])
+    strict: bool = False
+    layout: Layout = "classic"
+    lease_s: float = 15.0
+    unknown_task_grace_s: float = 0.0
+    safety_poll_s: float = 5.0
+    server_timeout_s: float = 5.0
+    stuck_after_s: float = STUCK_AFTER_S
+    speaks_json: bool = False
+    result_limit: int = 512 * 1024
+    middleware: Sequence[Middleware] = ()
+    before_start: Callable[[Any], Any] | None = None

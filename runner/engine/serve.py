@@ -1,0 +1,153 @@
+"""The loop of a worker: a round when there is work, sleep when there is none, patience with the server."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..wire.scripts import Execute
+from .claim import Rounds
+from .running import Running
+from .survive import TROUBLE, Patience, is_passing
+from .upkeep import Upkeep
+from .wake import Wake
+
+logger = logging.getLogger("arq.worker")
+
+BEAT_S = 1.0
+CRON_BEAT_S = 0.5
+"""How often arq's heart beats; its cron enqueues from there."""
+POLL_WITHOUT_PUSHES_S = 0.25
+"""How often an idle worker looks while the server does not push."""
+SHORTEST_POLL_S = 0.01
+
+
+class Limits(Protocol):
+    """What the loop reads of arq's worker, at each turn: tests and signals change it."""
+
+    allow_pick_jobs: bool
+    burst: bool
+    max_burst_jobs: int
+    max_jobs: int
+    poll_delay_s: float
+
+    @property
+    def queue_read_limit(self) -> int: ...
+    @property
+    def cron_jobs(self) -> Sequence[Any]: ...
+
+    async def heart_beat(self) -> None: ...
+
+
+@dataclass(kw_only=True)
+class Serving:
+    """Serves until told to stop.
+
+    Attributes:
+        limits: how much may run.
+        running: what does.
+        rounds: settles and claims.
+        wake: ends the sleep.
+        upkeep: renews leases first thing after an outage.
+        look_for_aborts: cancels running jobs that somebody asked to abort.
+        jobs_started: by this worker so far, those that run included.
+        is_pushed: whether the server tells of changes by itself.
+        execute: sends one command.
+        queues: their ZSETs, which hold what runs too.
+        must_look_for_aborts: somebody may have asked for a cancellation.
+        is_closing: the loop shall end.
+        round: the one in flight, if any; whoever cancels the loop waits for it.
+    """
+
+    limits: Limits
+    running: Running
+    rounds: Rounds
+    wake: Wake
+    upkeep: Upkeep
+    look_for_aborts: Callable[[], Awaitable[None]]
+    jobs_started: Callable[[], int]
+    is_pushed: Callable[[], bool]
+    execute: Execute
+    queues: Sequence[str]
+    must_look_for_aborts: bool = True
+    is_closing: bool = False
+    round: asyncio.Task[None] | None = None
+    next_beat: float = 0.0
+
+    async def run(self) -> None:
+        """Serve; in burst mode until the queues are empty.
+
+        Raises:
+            redis.exceptions.RedisError: what does not pass by itself, as wrong credentials.
+        """
+        patience = Patience()
+        while not self.is_closing:
+            try:
+                if patience.failures:
+                    await self.upkeep.renew()
+                if await self._step():
+                    patience.reset()
+                elif self.limits.burst and await self._is_burst_over():
+                    return
+                else:
+                    patience.reset()
+                    await self._sleep()
+            except TROUBLE as error:
+                if not is_passing(error):
+                    logger.error("%s: %s. The worker stops: %s", type(error).__name__, error, _CURE)
+                    raise
+                if patience.failures == 0:
+                    kind = type(error).__name__
+                    logger.warning("the server is away (%s: %s); running jobs go on", kind, error)
+                await asyncio.sleep(patience.next_delay_s())
+
+    def free_slots(self) -> int:
+        """Give how many more jobs may start; less than 1 when none may."""
+        limits = self.limits
+        if not limits.allow_pick_jobs or self.running.is_one_alone():
+            return -1
+        slots = min(limits.max_jobs - len(self.running.tasks), limits.queue_read_limit)
+        if limits.burst and limits.max_burst_jobs >= 0:
+            slots = min(slots, limits.max_burst_jobs - self.jobs_started())
+        return slots
+
+    async def _step(self) -> bool:
+        """Do what is to be done now; False when there was nothing."""
+        now = asyncio.get_running_loop().time()
+        self.rounds.note_time(now)
+        if now >= self.next_beat:
+            self.next_beat = now + (CRON_BEAT_S if self.limits.cron_jobs else BEAT_S)
+            await self.limits.heart_beat()
+        if self.must_look_for_aborts:
+            self.must_look_for_aborts = False
+            await self.look_for_aborts()
+        in_flight, slots = len(self.running.tasks), self.free_slots()
+        if not self.rounds.has_work(in_flight=in_flight, slots=slots):
+            return False
+        self.round = asyncio.get_running_loop().create_task(self.rounds.run(in_flight=in_flight, slots=slots))
+        await asyncio.shield(self.round)
+        return True
+
+    async def _sleep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        until = min(self.next_beat, self.rounds.next_due_at() or self.next_beat)
+        if not self.is_pushed():
+            until = min(until, now + POLL_WITHOUT_PUSHES_S)
+        if self.limits.burst:
+            until = min(until, now + max(self.limits.poll_delay_s or 0, SHORTEST_POLL_S))
+        await self.wake.sleep(max(0.001, until - now))
+        if not self.is_pushed():
+            self.rounds.note_changed([])
+
+    async def _is_burst_over(self) -> bool:
+        if self.running.attempts:
+            return False
+        if 0 <= self.limits.max_burst_jobs <= self.jobs_started():
+            return True
+        return not any([await self.execute("ZCARD", queue) for queue in self.queues])
+
+
+_CURE = (
+    "check the user, password and permissions in the server's address, and the types of the keys named above"
+)

@@ -1,0 +1,115 @@
+"""What goes on beside serving: leases are renewed, queues looked after, and the worker says that it lives."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..clock import SYSTEM_CLOCK
+from ..wire.keys import Keys
+from ..wire.scripts import Execute, Scripts
+from ..wire.tracking import Tracking
+from .presence import Presence
+from .renew import renew
+from .running import Running
+from .survive import TROUBLE, Patience
+
+logger = logging.getLogger("runner.engine")
+
+MAINTAINED_JOBS = 500
+"""Jobs looked at by one step of upkeep over one queue."""
+
+
+@dataclass(kw_only=True)
+class Upkeep:
+    """The steady work of one worker.
+
+    Attributes:
+        execute: sends one command.
+        scripts: how to reach the server.
+        keys: of the queues served, by ZSET.
+        running: whose leases are kept.
+        lease_s: length of a lease; renewed at a third of it.
+        safety_poll_s: longest pause while the server does not push.
+        counts: completed, failed and retried so far.
+        on_tick: called after each tick, to look at what pushes may have missed.
+    """
+
+    execute: Execute
+    scripts: Scripts
+    keys: Mapping[str, Keys]
+    running: Running
+    lease_s: float
+    safety_poll_s: float
+    counts: Callable[[], tuple[int, int, int]]
+    on_tick: Callable[[], None]
+    cursor: dict[str, int] = field(default_factory=dict[str, int])
+
+    async def run(self, tracking: Tracking, presence: Presence | None) -> None:
+        """Tick until cancelled. A tick that fails is tried again soon: leases do not wait.
+
+        Args:
+            tracking: tells whether the server pushes.
+            presence: says that this worker lives; None for a worker that does not (burst).
+        """
+        tracking.start()
+        patience, ticks = Patience(), 0
+        while True:
+            pause_s = self.lease_s / 3
+            if not tracking.is_on:
+                pause_s = min(pause_s, self.safety_poll_s)
+            try:
+                await self._tick(ticks, presence)
+                patience.reset()
+                ticks += 1
+            except TROUBLE:
+                pause_s = min(pause_s, patience.next_delay_s())
+            except Exception:
+                logger.exception("upkeep failed; it goes on")
+            await asyncio.sleep(pause_s)
+            if not patience.failures:
+                self.on_tick()
+
+    async def _tick(self, ticks: int, presence: Presence | None) -> None:
+        await self.renew()
+        self.running.release_unstarted()
+        if presence is not None and ticks % 2 == 0:
+            completed, failed, retried = self.counts()
+            await presence.tell(
+                running=len(self.running.attempts),
+                completed=completed,
+                failed=failed,
+                retried=retried,
+                now_ms=SYSTEM_CLOCK.now_ms(),
+            )
+        if ticks:
+            await self.maintain(MAINTAINED_JOBS)
+
+    async def renew(self) -> None:
+        """Move the ends of all leases held."""
+        await renew(
+            self.scripts,
+            [attempt for attempt in self.running.attempts.values() if not attempt.is_over],
+            self.keys,
+            lease_ms=round(self.lease_s * 1000),
+            on_lost=lambda attempt: self.running.cancel(attempt, "lost"),
+        )
+
+    async def maintain(self, limit: int) -> None:
+        """Make one bounded step over each queue."""
+        for queue, keys in self.keys.items():
+            cursor = self.cursor.get(queue, 0)
+            self.cursor[queue] = await self.scripts.maintain(keys, cursor=cursor, limit=limit)
+
+    async def look_for_aborts(self) -> None:
+        """Cancel running jobs that somebody asked to abort; drop requests for jobs that do not exist.
+
+        Those would meet the next job of their id.
+        """
+        asked: set[str] = set()
+        for abort in {keys.abort for keys in self.keys.values()}:
+            asked.update(job_id.decode() for job_id in await self.execute("ZRANGE", abort, 0, -1))
+        for job_id in asked & self.running.attempts.keys():
+            self.running.cancel(self.running.attempts[job_id], "abort")
+        if asked - self.running.attempts.keys():
+            await self.maintain(limit=100)
