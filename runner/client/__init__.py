@@ -1,9 +1,8 @@
 """The door that writes: enqueue, wait for results, cancel.
 
-    inbox.py    enqueues of one moment become one script call
     results.py  results are pushed to whoever waits
     job.py      a handle on one enqueued job
-    client.py   the three together
+    client.py   both, and enqueues of one moment in one script call
 """
 
 from .client import Bulk, Client

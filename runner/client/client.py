@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
@@ -14,11 +15,11 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import InvalidArguments, PayloadTooLarge
 from ..tasks import Call, Task
 from ..wire import codec
+from ..wire.coalesce import Coalesced
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.link import Link
 from ..wire.scripts import MAX_BATCH, Entry, Scripts
 from ..wire.tracking import Tracking
-from .inbox import Inbox
 from .job import Disposition, Job, JobInfo
 from .patience import patiently
 from .reading import read_info
@@ -76,7 +77,7 @@ class Client:
         self._scripts = Scripts(self._link.execute)
         self._results = Results(self._link)
         self._tracking = Tracking(pool, self._link, on_change=self._results.note_changed)
-        self._inboxes: dict[str, Inbox] = {}
+        self._inboxes: dict[str, Coalesced[Entry, bool]] = {}
 
     async def close(self) -> None:
         """Close the connections; jobs go on."""
@@ -195,10 +196,11 @@ class Client:
     def _keys(self, queue: str) -> Keys:
         return keys_of(queue, self._layout)
 
-    def _inbox(self, queue: str) -> Inbox:
+    def _inbox(self, queue: str) -> Coalesced[Entry, bool]:
         inbox = self._inboxes.get(queue)
         if inbox is None:
-            inbox = self._inboxes[queue] = Inbox(self._keys(queue), self._send)
+            send = partial(self._send, self._keys(queue))
+            inbox = self._inboxes[queue] = Coalesced(send, size=_size)
         return inbox
 
     async def _send(self, keys: Keys, entries: Sequence[Entry]) -> list[bool]:
@@ -224,6 +226,10 @@ async def _chunks(calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]]) -> Asyn
                 chunk = []
     if chunk:
         yield chunk
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.payload)
 
 
 def _bulk_key(bulk_id: str) -> str:

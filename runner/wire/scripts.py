@@ -170,19 +170,31 @@ class Scripts:
         """Make one bounded step of upkeep; the next cursor, 0 at the end."""
         return await self._run("maintain", (keys.queue, keys.abort, keys.running), (keys.arq, cursor, limit))
 
-    async def _run(self, verb: str, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
-        script = lua_loader.load(verb)
+    def _run(self, verb: str, keys: tuple[str, ...], args: tuple[Any, ...]) -> Awaitable[Any]:
+        return run_script(self._execute, verb, keys, args)
+
+
+async def run_script(execute: Execute, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    """Run a script by its verb, and load it where the server does not have it.
+
+    Raises:
+        QueueFull: the server is out of memory and the script takes in new work; nothing was written.
+    """
+    script = lua_loader.load(verb)
+    try:
         try:
-            try:
-                return await self._execute("EVALSHA", script.sha, len(keys), *keys, *args)
-            except NoScriptError:
-                return await self._execute("EVAL", script.source, len(keys), *keys, *args)
-        except OutOfMemoryError as error:
+            return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await execute("EVAL", script.source, len(keys), *keys, *args)
+    except OutOfMemoryError as error:
+        raise QueueFull(_FULL) from error
+    except ResponseError as error:
+        if str(error).startswith("OOM"):
             raise QueueFull(_FULL) from error
-        except ResponseError as error:
-            if str(error).startswith("OOM"):
-                raise QueueFull(_FULL) from error
-            raise
+        raise
 
 
-_FULL = "the server is out of memory and takes no new jobs; running ones go on. Raise maxmemory or drain the queues"
+_FULL = (
+    "the server is out of memory and takes no new jobs; running ones go on. "
+    "Raise maxmemory or drain the queues"
+)

@@ -1,0 +1,82 @@
+"""Calls of one moment become one script call.
+
+Every caller waits for the answer about its own entry; those that come while a call is in flight share the next
+one, so a busy process sends few large calls and an idle one loses no time. A cancelled caller's entry is not sent
+if it has not been yet; one on its way may still take effect.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Entry = TypeVar("Entry")
+Answer = TypeVar("Answer")
+
+MAX_BATCH = 500
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class Coalesced(Generic[Entry, Answer]):
+    """Collects the entries of one kind of call.
+
+    Args:
+        send: carries up to 500 entries and gives an answer for each, in order; safe to call twice.
+        size: bytes of an entry, where entries may be large: a call carries at most 4 MiB.
+    """
+
+    __slots__ = ("_send", "_sending", "_size", "_waiting")
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[Entry]], Awaitable[Sequence[Answer]]],
+        *,
+        size: Callable[[Entry], int] | None = None,
+    ) -> None:
+        self._send = send
+        self._size = size
+        self._waiting: list[tuple[Entry, asyncio.Future[Answer]]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    def put(self, entry: Entry) -> asyncio.Future[Answer]:
+        """Add an entry to the next call; await its answer, or the error the call ended in."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((entry, answer))
+        if self._sending is None:
+            self._sending = loop.create_task(self._send_all())
+        return answer
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._take()
+                if not batch:
+                    return
+                try:
+                    answers = await self._send([entry for entry, _ in batch])
+                except Exception as error:  # noqa: BLE001 - each caller gets it
+                    for _, waiting in batch:
+                        if not waiting.done():
+                            waiting.set_exception(error)
+                    continue
+                for (_, waiting), answer in zip(batch, answers, strict=True):
+                    if not waiting.done():
+                        waiting.set_result(answer)
+        finally:
+            self._sending = None
+
+    def _take(self) -> list[tuple[Entry, "asyncio.Future[Answer]"]]:
+        self._waiting = [each for each in self._waiting if not each[1].cancelled()]
+        count = min(len(self._waiting), MAX_BATCH)
+        if self._size is not None:
+            count = self._fitting(count, self._size)
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    def _fitting(self, most: int, size: Callable[[Entry], int]) -> int:
+        total = 0
+        for count, (entry, _) in enumerate(self._waiting[:most]):
+            total += size(entry)
+            if count and total > MAX_BATCH_BYTES:
+                return count
+        return most
