@@ -219,8 +219,10 @@ def _check_fields(text: str, expression: str) -> None:
 
 
 def _refused(expression: str, start: datetime) -> bool:
+    from cronsim import CronSimError
+
     try:
         _cronsim(expression, start)
-    except ValueError:
+    except CronSimError:
         return True
     return False
