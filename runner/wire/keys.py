@@ -1,24 +1,24 @@
 """Every key on the server, as functions of (layout, queue, id).
 
-    classic (arq's own names)     tagged (one hash tag a queue)  type    whose  meaning
-    arq:queue, arq:queue:<name>   arq:{<name>}:queue             ZSET    arq    id -> due ms; end of lease
-    arq:job:<id>                  arq:{<name>}:job:<id>          STRING  arq    payload
-    arq:in-progress:<id>          …                              STRING  arq    the lease: our token, PX
-    arq:retry:<id>                …                              STRING  arq    attempts so far
-    arq:result:<id>               …                              STRING  arq    result envelope, PX
-    arq:abort                     …                              ZSET    arq    cancellations asked for
-    runner:<name>:running         runner:{<name>}:running        HASH    ours   id -> token fence worker alone
-    runner:<name>:suspects        …                              ZSET    ours   id -> since ms; waits to run alone
-    runner:<name>:dead            …                              ZSET    ours   id -> died at ms
-    runner:<name>:ward            …                              STRING  ours   worker that isolates suspects, PX
-    runner:job:<id>               runner:{<name>}:job:<id>       HASH    ours   history of a job that had trouble
-    runner:dead:<id>              …                              HASH    ours   a dead letter
-    runner:workers                runner:workers                 ZSET    ours   worker -> seen at ms
-    runner:worker:<name>          …                              STRING  ours   what a worker says of itself, PX
+    classic (arq's own names)    tagged (one hash tag a queue) type    whose  meaning
+    arq:queue, arq:queue:<name>  arq:{<name>}:queue            ZSET    arq    id -> due ms; end of lease
+    arq:job:<id>                 arq:{<name>}:job:<id>         STRING  arq    payload
+    arq:in-progress:<id>         …                             STRING  arq    the lease: our token, PX
+    arq:retry:<id>               …                             STRING  arq    attempts so far
+    arq:result:<id>              …                             STRING  arq    result envelope, PX
+    arq:abort                    …                             ZSET    arq    cancellations asked for
+    runner:<name>:running        runner:{<name>}:running       HASH    ours   id -> token fence worker alone
+    runner:<name>:suspects       …                             ZSET    ours   id -> since ms; must run alone
+    runner:<name>:dead           …                             ZSET    ours   id -> died at ms
+    runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
+    runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
+    runner:dead:<id>             …                             HASH    ours   a dead letter
+    runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
+    runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
 A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
-``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``l`` last delay (ms), ``w`` why it waits,
-``p`` progress, ``a<n>`` what attempt n ended with (the last 20).
+``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``l`` last delay (ms), ``w`` why it
+waits, ``p`` progress, ``a<n>`` what attempt n ended with (the last 20).
 """
 
 from dataclasses import dataclass

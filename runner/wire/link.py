@@ -1,21 +1,22 @@
 """One connection shared by everybody in the process: what is sent in one loop iteration travels together.
 
-redis-py's pool gives each caller a connection of its own, holds a lock while it connects, and drops the connection
-when a caller is cancelled. Here a single connection carries all commands in order; a cancelled caller only stops
-listening. Connecting, authentication, TLS and parsing stay redis-py's.
+redis-py's pool gives each caller a connection of its own, holds a lock while it connects, and drops the
+connection when a caller is cancelled. Here a single connection carries all commands in order; a cancelled
+caller only stops listening. Connecting, authentication, TLS and parsing stay redis-py's.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import DataError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Command = tuple[Any, ...]
+Reply = asyncio.Future[Any]
 
 
 class Link:
@@ -24,30 +25,37 @@ class Link:
     Args:
         pool: where address, credentials and TLS come from; its own connections are not used.
         timeout_s: how long the oldest unanswered command may wait before the connection counts as broken.
-        on_connect: commands to send first on every new connection, the current ones at the time.
+
+    Attributes:
+        on_connect: commands to send first on every new connection, the current ones at the time. One that the
+            server refuses does not keep the others from using the connection.
+        after_connect: called after each connecting, with whether all of ``on_connect`` were accepted.
     """
 
     def __init__(self, pool: ConnectionPool, *, timeout_s: float = 5.0) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
         self._connection: AbstractConnection | None = None
-        self._outbox: list[tuple[Command, asyncio.Future[Any]]] = []
-        self._sent: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._outbox: list[tuple[Command, Reply]] = []
+        self._sent: deque[tuple[Reply, float]] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self.on_connect: Sequence[Command] = ()
+        self.after_connect: Callable[[bool], None] | None = None
 
-    def execute(self, *command: Any) -> asyncio.Future[Any]:
+    def execute(self, *command: Any) -> Reply:
         """Send a command with the others of this loop iteration; await the reply.
 
         Raises (when awaited):
             redis.exceptions.ConnectionError: not connected, or the connection broke before the reply.
             redis.exceptions.TimeoutError: no reply within ``timeout_s``.
             redis.exceptions.ResponseError: the server refused this command.
+            redis.exceptions.DataError: the command holds what cannot be sent; nothing was.
         """
         loop = asyncio.get_running_loop()
-        reply: asyncio.Future[Any] = loop.create_future()
+        reply: Reply = loop.create_future()
         self._outbox.append((command, reply))
         if self._flushing is None:
             self._flushing = loop.create_task(self._flush())
@@ -56,23 +64,24 @@ class Link:
     async def close(self) -> None:
         """Close the connection; commands without a reply fail."""
         self._break(RedisConnectionError("the link was closed"))
-        if self._flushing is not None:
-            self._flushing.cancel()
-        await asyncio.gather(*filter(None, (self._flushing, self._reading)), return_exceptions=True)
+        ending = [task for task in (self._flushing, self._reading) if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, *self._closing, return_exceptions=True)
+        self._flushing = self._reading = None
 
     async def _flush(self) -> None:
         try:
             while self._outbox:
                 connection = self._connection or await self._connect()
                 batch, self._outbox = self._outbox, []
+                replies, packed = _pack(connection, batch)
                 now = asyncio.get_running_loop().time()
-                self._sent.extend((reply, now) for _, reply in batch)
+                self._sent.extend((reply, now) for reply in replies)
                 if self._watchdog is None:
                     self._watch()
-                await connection.send_packed_command(
-                    connection.pack_commands([command for command, _ in batch]), check_health=False
-                )
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+                await connection.send_packed_command(packed, check_health=False)
+        except (RedisError, OSError) as error:
             self._break(error)
         finally:
             self._flushing = None
@@ -80,13 +89,23 @@ class Link:
     async def _connect(self) -> AbstractConnection:
         kwargs = {**self._pool.connection_kwargs, "socket_timeout": None, "health_check_interval": 0}
         connection = self._pool.connection_class(**kwargs)
-        async with asyncio.timeout(self._timeout_s):
-            await connection.connect()
-            for command in self.on_connect:
-                await connection.send_command(*command)
-                await connection.read_response()
+        accepted = True
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await connection.connect()
+                for command in self.on_connect:
+                    await connection.send_command(*command)
+                    try:
+                        await connection.read_response()
+                    except ResponseError:
+                        accepted = False
+        except BaseException:
+            self._discard(connection)
+            raise
         self._connection = connection
         self._reading = asyncio.get_running_loop().create_task(self._read(connection))
+        if self.after_connect is not None:
+            self.after_connect(accepted)
         return connection
 
     async def _read(self, connection: AbstractConnection) -> None:
@@ -96,6 +115,8 @@ class Link:
                     value: Any = await connection.read_response(disable_decoding=True)
                 except ResponseError as refused:
                     value = refused
+                if not self._sent:
+                    raise RedisConnectionError(f"the server said unasked: {value!r}")
                 reply, _ = self._sent.popleft()
                 if reply.done():
                     continue
@@ -119,7 +140,6 @@ class Link:
     def _break(self, error: BaseException) -> None:
         """Drop the connection; everything unanswered fails with the error that broke it."""
         connection, self._connection = self._connection, None
-        reading, self._reading = self._reading, self._reading
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
@@ -129,16 +149,40 @@ class Link:
         self._sent.clear()
         self._outbox.clear()
         for reply in lost:
-            if not reply.done():
-                reply.set_exception(error)
-                reply.exception()  # nobody may be listening any more
-        if reading is not None and reading is not asyncio.current_task():
-            reading.cancel()
+            _refuse(reply, error)
+        if self._reading is not None and self._reading is not asyncio.current_task():
+            self._reading.cancel()
         if connection is not None:
-            asyncio.get_running_loop().create_task(_discard(connection))  # noqa: RUF006 - closes a dead socket
+            self._discard(connection)
+
+    def _discard(self, connection: AbstractConnection) -> None:
+        closing = asyncio.get_running_loop().create_task(_disconnect(connection))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
-async def _discard(connection: AbstractConnection) -> None:
+def _pack(
+    connection: AbstractConnection, batch: Iterable[tuple[Command, Reply]]
+) -> tuple[list[Reply], list[bytes]]:
+    """Encode commands; one that cannot be encoded fails alone."""
+    replies: list[Reply] = []
+    packed: list[bytes] = []
+    for command, reply in batch:
+        try:
+            packed += connection.pack_command(*command)
+            replies.append(reply)
+        except (RedisError, TypeError, ValueError) as error:
+            _refuse(reply, DataError(f"{command[0]!r} cannot be sent: {error}"))
+    return replies, packed
+
+
+def _refuse(reply: Reply, error: BaseException) -> None:
+    if not reply.done():
+        reply.set_exception(error)
+        reply.exception()  # nobody may be listening any more
+
+
+async def _disconnect(connection: AbstractConnection) -> None:
     try:
         await connection.disconnect(nowait=True)
     except (RedisError, OSError):

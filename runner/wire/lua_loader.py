@@ -8,10 +8,10 @@ A script's header names its keys and arguments in order, one a line:
     -- USES  now bury
 
 From it the loader puts in front of the file: the shared functions of ``lua/lib`` that USES names, in that
-order, ``local queue = KEYS[1]`` and ``local limit = tonumber(ARGV[1])`` (``str`` stays text), and for ``rest``
-a function ``entries(i)`` with ``entries_n``. So no body ever writes an index, and the Python side gets the same
-order from the same lines. ``FLAGS none`` makes the server refuse the script whole when memory is full; all
-others run.
+order, ``local queue = KEYS[1]`` and ``local limit = tonumber(ARGV[1])`` (``str`` stays text), and for
+``rest`` a function ``entries(i)`` with ``entries_n``. So no body ever writes an index, and the Python
+side gets the same order from the same lines. ``FLAGS none`` makes the server refuse the script whole when
+memory is full; all others run.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Pushed news of changed keys: ``CLIENT TRACKING`` of a Link, redirected to a subscriber connection.
 
-Works for changes by anybody, plain arq clients included, without configuration of the server. RESP2 form: redis-py
-5.3's hiredis parser cannot read pushes. News is at most once and lost on reconnect, so whoever listens also looks by
-itself now and then.
+Works for changes by anybody, plain arq clients included, without configuration of the server. RESP2 form:
+redis-py 5.3's hiredis parser cannot read pushes. News is at most once and lost on reconnect, so whoever
+listens also looks by itself now and then.
 """
 
 import asyncio
@@ -25,7 +25,9 @@ class Tracking:
     Args:
         pool: where address and credentials come from.
         link: whose reads (or, with prefixes, everybody's writes) are watched; its own writes are not news.
-        prefixes: watch every key that begins so; empty: watch what ``link`` reads after ``CLIENT CACHING YES``.
+            It has no other Tracking.
+        prefixes: watch every key that begins so; empty: watch what ``link`` reads after
+            ``CLIENT CACHING YES``.
         on_change: called with the changed keys; with an empty list when news may have been missed.
     """
 
@@ -42,6 +44,8 @@ class Tracking:
         self._prefixes = _without_overlaps(prefixes)
         self._on_change = on_change
         self._listening: asyncio.Task[None] | None = None
+        self._connection: AbstractConnection | None = None
+        self._dropping: asyncio.Task[None] | None = None
         self.is_on = False
         """Whether the server pushes now. False: look by yourself, more often."""
 
@@ -56,16 +60,17 @@ class Tracking:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
             self._listening = None
+            self._link.on_connect, self._link.after_connect = (), None
 
     async def _listen(self) -> None:
         while True:
             kwargs = {**self._pool.connection_kwargs, "socket_timeout": None, "health_check_interval": 0}
-            connection = self._pool.connection_class(**kwargs)
+            connection = self._connection = self._pool.connection_class(**kwargs)
             try:
                 await self._subscribe(connection)
                 while True:
                     self._tell(await connection.read_response(disable_decoding=True))
-            except (RedisError, OSError, asyncio.TimeoutError):
+            except (RedisError, OSError):
                 self.is_on = False
                 await asyncio.sleep(RETRY_S * (0.5 + random.random()))
             finally:
@@ -79,14 +84,25 @@ class Tracking:
         await connection.send_command("SUBSCRIBE", CHANNEL)
         await connection.read_response()
         command = self._command(client_id)
-        self._link.on_connect = (command,)
+        self._link.on_connect, self._link.after_connect = (command,), self._note_connected
         try:
             await self._link.execute("CLIENT", "TRACKING", "OFF")
             await self._link.execute(*command)
             self.is_on = True
         except ResponseError:
-            self._link.on_connect = ()
+            self._link.on_connect, self._link.after_connect = (), None
         self._on_change([])
+
+    def _note_connected(self, is_tracked: bool) -> None:
+        """The link has a new connection: what changed meanwhile is not known.
+
+        Where the server does not know our subscriber any more (it may be another server), that is made anew.
+        """
+        if is_tracked:
+            self._on_change([])
+        elif self.is_on and self._connection is not None:
+            self.is_on = False
+            self._dropping = asyncio.get_running_loop().create_task(self._connection.disconnect(nowait=True))
 
     def _command(self, client_id: Any) -> Command:
         on = ("CLIENT", "TRACKING", "ON", "REDIRECT", client_id)
