@@ -21,6 +21,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
     "config": Command("runner.cli.config", "app", "Show the settings that apply, and where each comes from."),
 }
 
