@@ -17,7 +17,8 @@ from .engine.worker import Worker
 from .errors import InvalidTask, RunnerError, SettingsError
 from .settings import Settings, load_settings
 from .settings.masking import masked_text
-from .tasks import Call, Registry, Task
+from .registry import Registry
+from .tasks import Call, Task
 from .worker_settings import worker_parameters
 
 P = ParamSpec("P")

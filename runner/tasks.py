@@ -1,77 +1,22 @@
 """Tasks: a coroutine function with options, made by ``@task``, and calls of it."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from types import ModuleType
+from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .arguments import Parameters
-from .backoff import Backoff, exponential
-from .context import Context
-from .errors import Delay, InvalidJob, InvalidTask, seconds
+from .backoff import Backoff
+from .errors import Delay, InvalidTask, seconds
+from .placement import Placement, checked_queue
+from .retry_policy import Errors, Judge, RetryPolicy, policy_of
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 
 Prepare = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 """Called at enqueue with (args, kwargs); gives what is stored, or raises InvalidArguments."""
-
-Judge = Callable[[BaseException], bool]
-"""Says of an error whether another attempt is worth it."""
-
-DEFAULT_BACKOFF = exponential(base=1, cap=600, jitter="full")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """When and how often a failed job runs again.
-
-    Attributes:
-        backoff: gives the delay before each retry.
-        max_tries: attempts in all, the first included; None for the worker's default.
-        max_age_s: no retry would start later than this many seconds after enqueue; None for no limit.
-        retry_on: only these errors are retried; empty means every Exception.
-        give_up_on: these are never retried; wins over ``retry_on``.
-        judge: a function that decides instead of the two above.
-        max_snoozes: how often a job may be snoozed before it is dead.
-    """
-
-    backoff: Backoff = DEFAULT_BACKOFF
-    max_tries: int | None = None
-    max_age_s: float | None = None
-    retry_on: tuple[type[BaseException], ...] = ()
-    give_up_on: tuple[type[BaseException], ...] = ()
-    judge: Judge | None = None
-    max_snoozes: int = 10_000
-
-    def wants(self, error: BaseException) -> bool:
-        """Say whether this error is worth another attempt, attempts left or not."""
-        if isinstance(error, self.give_up_on):
-            return False
-        if self.judge is not None:
-            return self.judge(error)
-        return isinstance(error, self.retry_on or Exception)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """Where and when a call is put; what ``using`` sets.
-
-    Attributes:
-        queue: name of the queue; None for the task's own.
-        key: the job's id; None for a random one. The same key twice is one job.
-        delay_s: seconds from now, by the server's clock.
-        until: an aware datetime from which the job is due; None for at once.
-        expires_s: the job ends as ``expired`` if it has not started this many seconds after it is due.
-    """
-
-    queue: str | None = None
-    key: str | None = None
-    delay_s: float = 0.0
-    until: datetime | None = None
-    expires_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +74,12 @@ class Task(Generic[P, R]):
         """Give the same task, placed otherwise; see Placement for the units.
 
         Raises:
-            InvalidJob: delay and until together, a naive datetime, a delay that is negative or NaN, an empty key.
+            InvalidJob: delay and until together, a naive datetime, a delay that is negative or NaN, a key or a
+                queue that cannot be part of a key on the server.
         """
-        try:
-            placement = replace(
-                self.placement,
-                queue=queue or self.placement.queue,
-                key=self.placement.key if key is None else _checked_key(key),
-                delay_s=self.placement.delay_s if delay is None else seconds(delay),
-                until=_aware(until) if until is not None else self.placement.until,
-                expires_s=self.placement.expires_s if expires is None else seconds(expires),
-            )
-        except ValueError as error:
-            msg = f"task '{self.name}': {error}"
-            raise InvalidJob(msg) from None
-        if placement.delay_s and placement.until:
-            msg = f"task '{self.name}': give either delay= or until=, not both"
-            raise InvalidJob(msg)
+        placement = self.placement.but(
+            self.name, queue=queue, key=key, delay=delay, until=until, expires=expires
+        )
         return replace(self, placement=placement)
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -160,20 +94,6 @@ class Task(Generic[P, R]):
         return args, kwargs
 
 
-def _checked_key(key: str) -> str:
-    if not key or len(key) > 1024 or any(ord(c) < 32 for c in key):
-        msg = f"a key is 1 to 1024 characters without control characters, not {key[:40]!r}"
-        raise ValueError(msg)
-    return key
-
-
-def _aware(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        msg = f"until= needs an aware datetime, not {moment!r}: add a tzinfo"
-        raise ValueError(msg)
-    return moment
-
-
 @overload
 def task(fn: Callable[Concatenate[Any, P], Awaitable[R]], /) -> Task[P, R]: ...
 
@@ -186,8 +106,8 @@ def task(
     retry: Backoff | None = None,
     max_tries: int | None = None,
     max_age: Delay | None = None,
-    retry_on: Iterable[type[BaseException]] | Judge = (),
-    give_up_on: Iterable[type[BaseException]] = (),
+    retry_on: Errors | Judge = (),
+    give_up_on: Errors = (),
     max_snoozes: int = 10_000,
     timeout: Delay | None = None,
     soft_timeout: Delay | None = None,
@@ -199,19 +119,32 @@ def task(
 def task(fn: Any = None, /, **options: Any) -> Any:
     """Declare a task: ``@task`` or ``@task(queue="bulk", timeout=30, …)`` above ``async def name(ctx, …)``.
 
+    Times are seconds or timedelta.
+
     Args:
         fn: the coroutine function; its first parameter is the Context.
-        **options: ``name`` (default: the function's), ``queue``, ``retry`` (a backoff; default exponential from 1 s
-            to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``, ``retry_on`` (exception classes, or a
-            function of the error), ``give_up_on``, ``max_snoozes``, ``timeout`` and ``soft_timeout`` (from the start
-            of the call), ``keep_result`` (0: not kept), ``prepare``. Times are seconds or timedelta.
+        **options: ``name`` (default: the function's), ``queue``, ``retry`` (a backoff; default: exponential
+            from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
+            ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
+            ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
+            ``prepare``.
 
     Raises:
-        InvalidTask: not a coroutine function, or options that contradict each other.
+        InvalidTask: not a coroutine function, or options that are unknown or contradict each other.
     """
-    if fn is None:
-        return lambda fn: _declare(fn, **options)
-    return _declare(fn, **options)
+
+    def declared(fn: Any) -> Any:
+        where = f"task '{options.get('name') or getattr(fn, '__name__', fn)}'"
+        if not inspect.iscoroutinefunction(fn):
+            msg = f"{where}: a task is an 'async def' function, not {_described(fn)}"
+            raise InvalidTask(msg)
+        try:
+            return _declare(fn, **options)
+        except (TypeError, ValueError) as error:
+            msg = f"{where}: {str(error).removeprefix('_declare() ').removeprefix('policy_of() ')}"
+            raise InvalidTask(msg) from error
+
+    return declared if fn is None else declared(fn)
 
 
 def _declare(
@@ -225,56 +158,40 @@ def _declare(
     prepare: Prepare | None = None,
     **policy: Any,
 ) -> Task[Any, Any]:
-    where = f"task '{name or getattr(fn, '__name__', fn)}'"
-    if not inspect.iscoroutinefunction(fn):
-        msg = f"{where}: a task is an 'async def' function, not {type(fn).__name__} {fn!r}"
-        raise InvalidTask(msg)
-    try:
-        made = Task(
-            fn=fn,
-            name=name or fn.__name__,
-            queue=queue,
-            retry=_policy(**policy),
-            timeout_s=_positive("timeout", timeout),
-            soft_timeout_s=_positive("soft_timeout", soft_timeout),
-            keep_result_s=None if keep_result is None else seconds(keep_result),
-            prepare=prepare,
-            parameters=Parameters(fn),
-        )
-    except (TypeError, ValueError) as error:
-        msg = f"{where}: {error}"
-        raise InvalidTask(msg) from error
-    if made.timeout_s is not None and made.soft_timeout_s is not None and made.soft_timeout_s >= made.timeout_s:
-        msg = f"{where}: soft_timeout ({made.soft_timeout_s:g} s) must be shorter than timeout ({made.timeout_s:g} s)"
-        raise InvalidTask(msg)
+    made: Task[Any, Any] = Task(
+        fn=fn,
+        name=_checked_name(getattr(fn, "__name__", None) if name is None else name),
+        queue=checked_queue(queue),
+        retry=policy_of(**policy),
+        timeout_s=_positive("timeout", timeout),
+        soft_timeout_s=_positive("soft_timeout", soft_timeout),
+        keep_result_s=None if keep_result is None else seconds(keep_result),
+        prepare=prepare,
+        parameters=Parameters(fn),
+    )
+    hard_s, soft_s = made.timeout_s, made.soft_timeout_s
+    if hard_s is not None and soft_s is not None and soft_s >= hard_s:
+        msg = f"soft_timeout ({soft_s:g} s) must be shorter than timeout ({hard_s:g} s)"
+        raise ValueError(msg)
     return made
 
 
-def _policy(
-    *,
-    retry: Backoff | None = None,
-    max_tries: int | None = None,
-    max_age: Delay | None = None,
-    retry_on: Iterable[type[BaseException]] | Judge = (),
-    give_up_on: Iterable[type[BaseException]] = (),
-    max_snoozes: int = 10_000,
-) -> RetryPolicy:
-    if max_tries is not None and max_tries < 1:
-        msg = f"max_tries counts the first attempt too, so it is at least 1, not {max_tries}"
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name.isprintable() or not name:
+        msg = f"name= must be printable text, not {name!r}"
         raise ValueError(msg)
-    judge = retry_on if callable(retry_on) else None
-    return RetryPolicy(
-        backoff=retry or DEFAULT_BACKOFF,
-        max_tries=max_tries,
-        max_age_s=None if max_age is None else seconds(max_age),
-        retry_on=() if callable(retry_on) else tuple(retry_on),
-        give_up_on=tuple(give_up_on),
-        judge=judge,
-        max_snoozes=max_snoozes,
-    )
+    return name
 
 
-def _positive(name: str, delay: float | timedelta | None) -> float | None:
+def _described(fn: Any) -> str:
+    if inspect.isasyncgenfunction(fn):
+        return "an async generator: it must return, not yield"
+    if inspect.isfunction(fn):
+        return f"the plain function {fn.__qualname__}: put 'async' before its 'def'"
+    return f"{type(fn).__name__} {fn!r}"
+
+
+def _positive(name: str, delay: Delay | None) -> float | None:
     if delay is None:
         return None
     value = seconds(delay)
@@ -284,46 +201,4 @@ def _positive(name: str, delay: float | timedelta | None) -> float | None:
     return value
 
 
-class Registry:
-    """The tasks one runner knows, by name."""
-
-    def __init__(self, tasks: Iterable[Task[..., Any]] = ()) -> None:
-        self._tasks: dict[str, Task[..., Any]] = {}
-        for each in tasks:
-            self.add(each)
-
-    def add(self, task: Task[..., Any]) -> None:
-        """Make a task known.
-
-        Raises:
-            InvalidTask: another task has its name.
-        """
-        known = self._tasks.setdefault(task.name, task)
-        if known.fn is not task.fn:
-            here, there = _place(task), _place(known)
-            msg = f"two tasks are named '{task.name}': {there} and {here}; give one of them name='…'"
-            raise InvalidTask(msg)
-
-    def add_module(self, module: ModuleType) -> None:
-        """Make every task known that a module defines or imports at its top level."""
-        for value in vars(module).values():
-            if isinstance(value, Task):
-                self.add(value)
-
-    def get(self, name: str) -> Task[..., Any] | None:
-        """Give the task of that name, or None."""
-        return self._tasks.get(name)
-
-    def __iter__(self) -> Any:
-        return iter(self._tasks.values())
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-
-def _place(task: Task[..., Any]) -> str:
-    code = getattr(task.fn, "__code__", None)
-    return f"{task.fn.__module__}:{code.co_firstlineno}" if code else str(task.fn.__module__)
-
-
-__all__ = ["Call", "Context", "Placement", "Prepare", "Registry", "RetryPolicy", "Task", "task"]
+__all__ = ["Call", "Placement", "Prepare", "RetryPolicy", "Task", "task"]
