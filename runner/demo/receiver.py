@@ -1,8 +1,8 @@
 """The demo's receiver: ``python -m runner.demo.receiver LEDGER SHARE SEED``, with its secret in DEMO_SECRET.
 
 It shares no code with the sender: it reads HTTP and checks Standard Webhooks signatures by itself. On stdout
-it prints its ports as one JSON object: ``receiver`` answers, mostly; ``gone`` answers 410; ``down`` is reserved
-and refuses connections. When its stdin ends its starter is gone, and it ends its process group: no worker stays.
+it prints its ports as one JSON object: ``receiver`` answers, mostly; ``gone`` answers 410; ``down`` refuses
+connections. When its stdin ends its starter is gone, and it ends its process group, workers included.
 """
 
 import asyncio

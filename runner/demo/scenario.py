@@ -189,9 +189,8 @@ class _Stage:
         await self._processes.kill(worker)
         self._kills += 1
         fresh = await self._processes.start_worker()
-        self._display.note(
-            f"killed   worker {worker.pid} with SIGKILL: {watch.ended} ended, {running} running; {fresh.pid} starts"
-        )
+        at = f"{watch.ended} webhooks had ended, {running} were under way"
+        self._display.note(f"kill -9  worker {worker.pid}: {at}; worker {fresh.pid} starts")
 
 
 def _worker_settings(server: Path, secret: str) -> dict[str, str]:

@@ -1,0 +1,109 @@
+"""A user's own arq settings, unchanged, under our Worker: for ``runner worker module.WorkerSettings``."""
+
+import importlib
+import inspect
+import logging.config
+import sys
+import traceback
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+
+from arq.logs import default_log_config
+from redis.exceptions import RedisError
+
+from .engine.worker import Worker
+from .errors import ServerUnreachable, SettingsError
+
+
+def import_settings(path: str) -> Any:
+    """Import what a dotted path names, from the current folder too, as ``arq`` does.
+
+    Raises:
+        SettingsError: there is no such module or name, or the module's own code fails.
+    """
+    name, _, attribute = path.replace(":", ".").rpartition(".")
+    if not name:
+        msg = f"'{path}': expected module and class, such as app.worker.WorkerSettings"
+        raise SettingsError(msg)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    module = _import(name)
+    if not hasattr(module, attribute):
+        close = get_close_matches(attribute, vars(module), 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        msg = f"'{path}': module '{name}' has no '{attribute}'{hint}"
+        raise SettingsError(msg)
+    return getattr(module, attribute)
+
+
+def worker_of(settings: Any, *, burst: bool | None = None) -> Worker:
+    """Build our Worker from arq settings; nothing is connected yet.
+
+    Args:
+        settings: a class, a dict or an object, as ``arq`` takes; what a class inherits counts too, unlike there.
+        burst: None leaves it to the settings.
+
+    Raises:
+        SettingsError: says what the constructor does not accept.
+    """
+    given = dict(parameters_of(settings))
+    if burst is not None:
+        given["burst"] = burst
+    try:
+        return Worker(**given)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        name = getattr(settings, "__name__", type(settings).__name__)
+        msg = f"{name}: the worker does not take these settings: {error}"
+        raise SettingsError(msg) from error
+
+
+def parameters_of(settings: Any) -> Mapping[str, Any]:
+    """Give the constructor's parameters among the attributes of arq settings."""
+    if isinstance(settings, dict):
+        values = cast("dict[str, Any]", settings)
+    elif isinstance(settings, type):
+        values = {name: value for each in reversed(settings.__mro__) for name, value in vars(each).items()}
+    else:
+        values = vars(settings)
+    known = inspect.signature(Worker).parameters
+    return {name: value for name, value in values.items() if name in known}
+
+
+def configure_arq_logging() -> None:
+    """Log as the command ``arq`` does."""
+    logging.config.dictConfig(default_log_config(verbose=False))
+
+
+def run(worker: Worker) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        ServerUnreachable: there is no server, or it refuses us; says where.
+    """
+    try:
+        worker.run()
+    except RedisError as error:
+        at = worker.redis_settings
+        where = (at.unix_socket_path or f"{at.host}:{at.port}") if at else "the server of redis_pool"
+        msg = f"no server at {where} ({error}); is it running, are redis_settings right?"
+        raise ServerUnreachable(msg) from error
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _broken(name, error) from error
+        msg = f"there is no module '{error.name}' (looked in the current folder too)"
+        raise SettingsError(msg) from error
+    except Exception as error:
+        raise _broken(name, error) from error
+
+
+def _broken(name: str, error: Exception) -> SettingsError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = "" if isinstance(error, SyntaxError) else f" ({last.filename}:{last.lineno})"
+    return SettingsError(f"module '{name}' cannot be imported: {type(error).__name__}: {error}{where}")
