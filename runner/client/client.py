@@ -18,7 +18,8 @@ from ..wire import codec
 from ..wire.coalesce import Coalesced
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.link import Link
-from ..wire.scripts import MAX_BATCH, Entry, Scripts
+from ..wire.lua_loader import load_from
+from ..wire.scripts import MAX_BATCH, Entry, Scripts, send_script
 from ..wire.tracking import Tracking
 from .job import Disposition, Job, JobInfo
 from .patience import patiently
@@ -159,9 +160,25 @@ class Client:
         keys = self._keys(queue)
         data = await self._patiently(lambda: self._link.execute("GET", keys.job(job_id)))
         envelope = _cancelled_envelope(data, keys, job_id, self._clock.now_ms())
-        return 0 != await self._patiently(
-            lambda: self._scripts.cancel(keys, job_id, result=envelope, keep_ms=CANCELLED_KEPT_MS)
+        return (
+            await self._patiently(
+                lambda: self._scripts.cancel(keys, job_id, result=envelope, keep_ms=CANCELLED_KEPT_MS)
+            )
+            != 0
         )
+
+    async def run_script(self, package: str, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a Lua script of another package, from the folder ``lua`` beside its modules.
+
+        ``wire.lua_loader`` says what its header declares. It may be sent twice when the connection breaks, so
+        it must be safe to repeat.
+
+        Raises:
+            QueueFull: the server is out of memory, and the script says ``FLAGS none``; nothing was written.
+            ServerUnreachable: no answer; it may have run or not.
+        """
+        script = load_from(package, verb)
+        return await self._patiently(lambda: send_script(self._link.execute, script, keys, args))
 
     async def _enqueue_chunk(self, chunk: Sequence[Call[Any]], bulk_id: str | None, start: int) -> int:
         by_queue: dict[str, list[Entry]] = {}
@@ -169,7 +186,9 @@ class Client:
             key = f"{bulk_id}:{start + index}" if bulk_id else None
             queue, entry = self._entry(call.task, call.args, call.kwargs, key=key)
             by_queue.setdefault(queue, []).append(entry)
-        answers = await asyncio.gather(*(self._send(self._keys(q), entries) for q, entries in by_queue.items()))
+        answers = await asyncio.gather(
+            *(self._send(self._keys(q), entries) for q, entries in by_queue.items())
+        )
         return sum(sum(answer) for answer in answers)
 
     def _entry(
@@ -257,7 +276,9 @@ def _culprit(args: Sequence[Any], kwargs: dict[str, Any]) -> str:
 
 
 def _too_large(task: str, args: Sequence[Any], kwargs: dict[str, Any], size: int, limit: int) -> str:
-    sizes = {name: len(msgspec.json.encode(value, enc_hook=encode_rich)) for name, value in _named(args, kwargs)}
+    sizes = {
+        name: len(msgspec.json.encode(value, enc_hook=encode_rich)) for name, value in _named(args, kwargs)
+    }
     largest = max(sizes, key=lambda name: sizes[name], default="")
     where = f"; the largest part is {largest} with {sizes[largest]:,} bytes" if largest else ""
     return (

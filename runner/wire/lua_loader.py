@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 _LINE = re.compile(r"^-- (KEYS|ARGV|USES|FLAGS)\b *(.*)$")
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -56,6 +57,7 @@ class _Header:
     args: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     uses: list[str] = field(default_factory=list[str])
     flags: str = "flags=allow-oom"
+    folder: Traversable = _LUA
 
 
 @cache
@@ -68,14 +70,26 @@ def load(name: str) -> Script:
     return parse(name, (_LUA / f"{name}.lua").read_text())
 
 
-def parse(name: str, text: str) -> Script:
-    """Make a Script out of a file's text.
+@cache
+def load_from(package: str, name: str) -> Script:
+    """Read a script of another package: from its folder ``lua``, whose ``lib`` serves its USES.
+
+    Raises:
+        ValueError: its header cannot be read.
+    """
+    folder = resources.files(package) / "lua"
+    return parse(name, (folder / f"{name}.lua").read_text(), folder)
+
+
+def parse(name: str, text: str, folder: Traversable = _LUA) -> Script:
+    """Make a Script out of a file's text and the shared functions in ``lib`` of its folder.
 
     Raises:
         ValueError: its header cannot be read; names the file, the line and what was expected.
     """
-    header = _read_header(name, text)
-    front = "\n".join([f"#!lua {header.flags}".rstrip(), *map(_lib, header.uses), *_locals(header)]) + "\n"
+    header = _read_header(name, text, folder)
+    libs = [_lib(folder, lib).read_text().rstrip() for lib in header.uses]
+    front = "\n".join([f"#!lua {header.flags}".rstrip(), *libs, *_locals(header)]) + "\n"
     source = front + text
     has_rest = bool(header.args) and header.args[-1][1] == "rest"
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
@@ -83,8 +97,8 @@ def parse(name: str, text: str) -> Script:
     return Script(name, tuple(header.keys), args, has_rest, source, front.count("\n"), sha)
 
 
-def _read_header(name: str, text: str) -> _Header:
-    header = _Header()
+def _read_header(name: str, text: str, folder: Traversable) -> _Header:
+    header = _Header(folder=folder)
     for number, line in enumerate(text.splitlines(), 1):
         if not line.startswith("--"):
             break
@@ -102,7 +116,7 @@ def _read_line(header: _Header, what: str, words: list[str]) -> str:
         return "" if words == ["none"] else "FLAGS is 'none' (refused when memory is full) or left out"
     if what == "USES":
         header.uses += words
-        missing = [lib for lib in words if not (_LUA / "lib" / f"{lib}.lua").is_file()]
+        missing = [lib for lib in words if not _lib(header.folder, lib).is_file()]
         return f"there is no lib/{missing[0]}.lua" if missing else ""
     if len(words) < 2 or _NAME.fullmatch(words[0]) is None:
         return f"{what} takes a name and a kind"
@@ -117,8 +131,8 @@ def _read_line(header: _Header, what: str, words: list[str]) -> str:
     return "" if words[1] in _KINDS else f"an argument is one of {', '.join(_KINDS)}"
 
 
-def _lib(name: str) -> str:
-    return (_LUA / "lib" / f"{name}.lua").read_text().rstrip()
+def _lib(folder: Traversable, name: str) -> Traversable:
+    return folder / "lib" / f"{name}.lua"
 
 
 def _locals(header: _Header) -> list[str]:

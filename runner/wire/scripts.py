@@ -180,7 +180,13 @@ async def run_script(execute: Execute, verb: str, keys: Sequence[str], args: Seq
     Raises:
         QueueFull: the server is out of memory and the script takes in new work; nothing was written.
     """
-    script = lua_loader.load(verb)
+    return await send_script(execute, lua_loader.load(verb), keys, args)
+
+
+async def send_script(
+    execute: Execute, script: lua_loader.Script, keys: Sequence[str], args: Sequence[Any]
+) -> Any:
+    """Run a script, and load it where the server does not have it; raises as ``run_script`` does."""
     try:
         try:
             return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
