@@ -53,7 +53,7 @@ async def test_all_callers_share_one_connection(link: Link, redis: Redis) -> Non
 
 
 async def test_cancelled_callers_disturb_nobody(link: Link) -> None:
-    """Of 10,000 callers cancelled at random moments none shifts a reply: each later one belongs to its command."""
+    """Of 10,000 callers cancelled at random moments none shifts a reply: each belongs to its command."""
     rng = random.Random(20)
     cancelled = 0
 
@@ -98,7 +98,7 @@ async def test_what_cannot_be_sent_fails_alone(link: Link, bad: Any) -> None:
     assert "ECHO" in str(refused)
 
 
-async def test_a_broken_connection_fails_what_waits_and_the_next_call_reconnects(
+async def test_a_broken_connection_fails_what_waits_and_the_next_call_connects(
     restartable_server: Any,
 ) -> None:
     """When the server dies, everything unanswered fails at once; after its return the next call works."""
@@ -193,7 +193,7 @@ async def test_a_closed_link_fails_its_callers_and_leaves_nothing_open(redis_url
 
 
 async def test_scripts_forgotten_by_the_server_are_sent_again(link: Link, redis: Redis) -> None:
-    """After SCRIPT FLUSH (or a restart) a call loads its script anew, once, without the caller's knowledge."""
+    """After SCRIPT FLUSH (or a restart) a call loads its script anew, once, unseen by the caller."""
     scripts, keys = Scripts(link.execute), keys_of("default")
     entry = Entry("a", 0, 0, b"payload")
     assert await scripts.enqueue(keys, [entry]) == [True]
