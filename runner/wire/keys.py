@@ -10,15 +10,21 @@
     runner:<name>:running        runner:{<name>}:running       HASH    ours   id -> token fence worker alone
     runner:<name>:suspects       …                             ZSET    ours   id -> since ms; must run alone
     runner:<name>:dead           …                             ZSET    ours   id -> died at ms
+    runner:<name>:dead:stats     …                             HASH    ours   bytes of letters; what was trimmed
+    runner:<name>:dead:untold    …                             SET     ours   deaths no worker saw
+    runner:<name>:dead:audit     …                             STREAM  ours   who replayed, discarded, imported
     runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
+    runner:op:<token>            runner:{<name>}:op:<token>    STRING  ours   answers of a call, 1 h
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
 A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
 ``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``l`` last delay (ms), ``w`` why it
-waits, ``p`` progress, ``a<n>`` what attempt n ended with (the last 20).
+waits, ``p`` progress, ``r`` replays, ``z`` how the life before the replay ended, ``a<n>`` what attempt n ended
+with (the last 20). A letter has them too, and ``payload``, ``queue`` (its ZSET), ``reason``, ``attempts``, ``at``
+(died at ms), ``note`` (its last attempt) and ``bytes``.
 """
 
 from dataclasses import dataclass
@@ -59,6 +65,21 @@ class Keys:
         """ZSET of cancellations asked for."""
         return self.arq + "abort"
 
+    @property
+    def dead_stats(self) -> str:
+        """HASH: bytes of all dead letters; how many, and how many bytes, retention deleted."""
+        return self.dead + ":stats"
+
+    @property
+    def dead_untold(self) -> str:
+        """SET of dead letters that no worker was told of."""
+        return self.dead + ":untold"
+
+    @property
+    def dead_audit(self) -> str:
+        """STREAM of what people did to dead letters."""
+        return self.dead + ":audit"
+
     def job(self, job_id: str) -> str:
         """Payload of a job."""
         return f"{self.arq}job:{job_id}"
@@ -78,6 +99,10 @@ class Keys:
     def record(self, job_id: str) -> str:
         """History of a job that had trouble."""
         return f"{self.ours}job:{job_id}"
+
+    def op(self, token: str) -> str:
+        """Answers of a call that may be sent twice."""
+        return f"{self.ours}op:{token}"
 
     def dead_letter(self, job_id: str) -> str:
         """A dead letter."""

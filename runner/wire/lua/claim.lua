@@ -19,7 +19,7 @@
 -- GIVES then ten a job: id, payload or false, attempt, due ms, fence, deaths, snoozes, last delay ms, alone, aborted
 -- FAILS nothing
 -- COST  O(log n + limit); looks at most at 1,000 jobs that cannot be taken; is_resent adds O(running)
--- USES  now text owner holds settle vacant recollect judge bury erase grant enter report give_back recall
+-- USES  now text owner holds settle vacant recollect judge exhume weigh bury erase grant enter report give_back recall
 -- USES  waiting next_due isolate
 limit = math.min(limit, 500)
 local at, at_us = now(now_ms)

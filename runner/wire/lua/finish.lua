@@ -12,7 +12,8 @@
 --
 -- verb   ms                          result    note
 -- done   keep the result (<0 ever)    envelope  ms to keep the lease for arq's cron, or ''
--- dead   keep the result             envelope  'reason {json}'
+-- dead   keep the result             envelope  'reason {json}', or 'reason n ', n bytes of payload, '{json}': with a
+--                                              job that is enqueued beside the letter
 -- again  delay                       ''        json of the attempt
 -- later  delay                       ''        why it waits
 -- back   due at, as claimed          ''        ''
@@ -21,7 +22,7 @@
 -- GIVES (written before, when this call is a repeat)
 -- FAILS BADVERB: an end has none of the verbs above; nothing is written
 -- COST  O(log n) a job
--- USES  now text holds settle keep close reopen bury give_back leave
+-- USES  now text holds settle keep close reopen exhume weigh bury follow give_back leave
 local at = now(now_ms)
 local ids, tokens, verbs = {}, {}, {}
 local batch = { mine = {}, ended = {}, gone = {}, moves = {} }
@@ -31,8 +32,12 @@ local write = {
     close(batch, arq, ours, id, result, keep_ms, lease_ms)
   end,
   dead = function(id, _, keep_ms, result, note, attempt)
-    local reason, info = string.match(note, '^(%S*) ?(.*)$')
-    bury(dead, arq, ours, id, text(at), queue, reason, attempt, info)
+    local reason, size, info = string.match(note, '^(%S*) ?(%d*) ?(.*)$')
+    local length = tonumber(size) or 0
+    bury(dead, arq, ours, id, text(at), queue, reason, attempt, string.sub(info, length + 1))
+    if length > 0 then
+      follow(queue, arq, ours, id, text(at), string.sub(info, 1, length))
+    end
     close(batch, arq, ours, id, result, keep_ms, '')
   end,
   again = function(id, fence, delay_ms, _, note, attempt)

@@ -62,7 +62,7 @@ async def test_a_replay_makes_the_same_job_again(desk: Any, dead: DeadScripts) -
 async def test_a_replayed_job_keeps_its_fence_rising_and_counts_its_replays(
     desk: Any, dead: DeadScripts
 ) -> None:
-    """A fence given out before the death is lower than any after the replay, also when the clock stood still."""
+    """A fence given out before the death is lower than any after the replay."""
     await desk.enqueue("a")
     first = await desk.claim_one("t")
     await desk.finish(first, "t", "again", 0, note="{}")
@@ -146,7 +146,7 @@ async def test_a_cancellation_asked_for_before_the_death_does_not_meet_the_repla
 
 
 async def test_a_job_that_follows_a_death_is_enqueued_with_it(desk: Any, dead: DeadScripts) -> None:
-    """One script buries and enqueues; the id is derived from the death, so a second death makes a second job."""
+    """One script buries and enqueues; the id is derived from the death: a second one, a second job."""
     follow = b'{"f": "on_dead"} 7 '
     note = f"gave_up {len(follow)} ".encode() + follow + b'{"n": 1}'
     await bury(desk, "a", note=note)  # type: ignore[arg-type]
@@ -206,7 +206,7 @@ async def test_retention_deletes_the_oldest_first(
 
 
 async def test_retention_by_bytes_keeps_as_many_as_fit(desk: Any, dead: DeadScripts) -> None:
-    """The newest letters stay that together are not above the limit, and a step is never longer than asked."""
+    """The newest letters stay that together fit the limit, and no step is longer than asked."""
     for job_id in "abcdef":
         await bury(desk, job_id, payload=b"x" * 1000)
         desk.now_ms += 1

@@ -1,0 +1,20 @@
+-- dead_letters_tell: one worker takes it on itself to tell of a death that no worker saw, and enqueues what follows.
+--
+-- KEYS  queue    zset  job id -> due at (ms)
+-- KEYS  untold   set   dead letters nobody was told of
+-- ARGV  arq      str   prefix of arq's keys
+-- ARGV  ours     str   prefix of our keys
+-- ARGV  now_ms   int   0 = ask the server
+-- ARGV  id       str   the job that died
+-- ARGV  payload  str   of the job to enqueue; '' = none
+-- GIVES 1 if the caller is to tell, 0 if another did or the letter is gone
+-- FAILS nothing
+-- COST  O(log n)
+-- USES  now text follow
+if redis.call('SREM', untold, id) == 0 then
+  return 0
+end
+if payload ~= '' then
+  follow(queue, arq, ours, id, text((now(now_ms))), payload)
+end
+return 1
