@@ -42,7 +42,7 @@ def worker_of(settings: Any, *, burst: bool | None = None) -> Worker:
     """Build our Worker from arq settings; nothing is connected yet.
 
     Args:
-        settings: a class, a dict or an object, as ``arq`` takes; what a class inherits counts too, unlike there.
+        settings: a class, a dict or an object, as ``arq`` takes; what a class inherits counts too.
         burst: None leaves it to the settings.
 
     Raises:

@@ -22,7 +22,7 @@ class Balance:
         dead_but_taken: dead ones that the receiver has all the same: its answer never came through.
         duplicates: deliveries beyond the first of the same webhook.
         recognisable: duplicates with the ``webhook-id`` of the first.
-        requests: lines of the ledger.
+        answers: what the receiver did, and how often; one a request.
         forged: requests whose signature was wrong.
     """
 
@@ -34,7 +34,7 @@ class Balance:
     dead_but_taken: int
     duplicates: int
     recognisable: int
-    requests: int
+    answers: Mapping[str, int]
     forged: int
 
     @property
@@ -62,7 +62,8 @@ class Balance:
             "strangers": list(self.strangers),
             "duplicates": self.duplicates,
             "duplicates_recognisable": self.recognisable,
-            "requests": self.requests,
+            "requests": sum(self.answers.values()),
+            "answers": dict(self.answers),
             "wrong_signatures": self.forged,
         }
 
@@ -90,7 +91,7 @@ def balance_of(enqueued: Iterable[str], infos: Mapping[str, JobInfo], ledger: It
         dead_but_taken=len(dead & taken),
         duplicates=duplicates,
         recognisable=recognisable,
-        requests=len(lines),
+        answers=Counter(line.answer for line in lines),
         forged=sum(not line.is_signed for line in lines),
     )
 

@@ -140,7 +140,7 @@ def display_for(*, as_json: bool) -> Display:
 
 def balance_text(balance: Balance, kills: int) -> str:
     """Write the balance for people."""
-    dead = sum(balance.dead.values())
+    dead, requests = sum(balance.dead.values()), sum(balance.answers.values())
     rows = [
         ("enqueued", balance.enqueued, f"worker killed {kills}x with SIGKILL" if kills else ""),
         ("delivered", balance.delivered, "by our word and by the receiver's ledger"),
@@ -148,7 +148,8 @@ def balance_text(balance: Balance, kills: int) -> str:
         *(("", count, reason) for reason, count in sorted(balance.dead.items())),
         ("lost", len(balance.lost), _some(balance.lost)),
         ("duplicates", balance.duplicates, f"{balance.recognisable} recognisable by their webhook-id"),
-        ("requests", balance.requests, f"{balance.requests - balance.forged} signed rightly"),
+        ("requests", requests, f"{requests - balance.forged} signed rightly; the receiver answered:"),
+        *(("", count, answer) for answer, count in sorted(balance.answers.items())),
     ]
     if balance.dead_but_taken:
         rows.append(("dead, taken", balance.dead_but_taken, "the receiver has them; its answer was lost"))
