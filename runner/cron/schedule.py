@@ -158,7 +158,9 @@ def cron_rule(expression: str, tz: str = "UTC") -> CronRule:
     text = ALIASES.get(expression.strip().lower(), " ".join(expression.split()))
     if text.startswith("@"):
         close = get_close_matches(text, ALIASES, 1)
-        raise InvalidTask(f"'{expression}' is no cron alias" + (f"; did you mean {close[0]}?" if close else ""))
+        raise InvalidTask(
+            f"'{expression}' is no cron alias" + (f"; did you mean {close[0]}?" if close else "")
+        )
     _check_zone(tz)
     _check_fields(text, expression)
     rule = CronRule(text, tz)
@@ -207,7 +209,9 @@ def _check_fields(text: str, expression: str) -> None:
     parts = text.split()
     names = FIELDS if len(parts) == 5 else ("second", *FIELDS)
     if len(parts) not in (5, 6):
-        raise InvalidTask(f"cron '{expression}' has {len(parts)} fields; give 5 ({', '.join(FIELDS)}), or 6 with seconds first")
+        raise InvalidTask(
+            f"cron '{expression}' has {len(parts)} fields; give 5 ({', '.join(FIELDS)}), or 6 with seconds first"
+        )
     start = datetime(2024, 1, 1, tzinfo=UTC)
     for position, (name, part) in enumerate(zip(names, parts, strict=True)):
         alone = ["*"] * len(parts)
