@@ -1,16 +1,22 @@
 """A worker of ours on the test's own database, and a short way to enqueue and look.
 
 `Yard` is what most tests here need: `await yard.put(task, *args)` enqueues, `yard.worker(task, …)` builds,
-`await yard.drain(task, …)` runs in burst mode to the end, `async with yard.serving(task, …)` serves meanwhile.
+`await yard.drain(task, …)` runs in burst mode to the end, `async with yard.serving(task, …)` serves
+meanwhile. `Fleet` starts worker processes that may be killed.
 """
 
 import asyncio
 import contextlib
 import itertools
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from arq.connections import ArqRedis
@@ -135,3 +141,75 @@ class Yard:
 @pytest.fixture
 async def yard(redis_url: str, redis: Redis) -> Yard:
     return Yard(redis_url, redis)
+
+
+class Fleet:
+    """Real worker processes over one server, and the ledger they write."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.ledger = folder / "ledger"
+        self.ledger.touch()
+        self.log = folder / "workers.log"
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._numbers = itertools.count(1)
+
+    def start(self, *, lease_s: float, max_jobs: int = 10, grace_s: int = 0) -> str:
+        """Start one more worker; gives its name."""
+        name = f"w{next(self._numbers)}"
+        arguments = [self.url, name, str(lease_s), str(max_jobs), str(self.ledger), str(grace_s)]
+        with self.log.open("ab") as log:
+            self.workers[name] = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("fleet.py")), *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).parents[2],
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            )
+        return name
+
+    def send(self, name: str, sig: signal.Signals) -> None:
+        self.workers[name].send_signal(sig)
+
+    def kill9(self, name: str) -> None:
+        process = self.workers.pop(name)
+        process.kill()
+        process.wait()
+
+    def reap(self) -> list[str]:
+        """Names of the workers that have ended, taken off the list."""
+        ended = [name for name, process in self.workers.items() if process.poll() is not None]
+        for name in ended:
+            del self.workers[name]
+        return ended
+
+    def end(self) -> None:
+        for name in list(self.workers):
+            self.kill9(name)
+
+    def events(self) -> "list[Event]":
+        lines = self.ledger.read_text().split("\n")
+        return [Event.read(line) for line in lines if line]
+
+
+class Event(NamedTuple):
+    """A line of the ledger."""
+
+    what: str
+    job: str
+    attempt: int
+    fence: int
+    worker: str
+    at_s: float
+
+    @classmethod
+    def read(cls, line: str) -> "Event":
+        what, job, attempt, fence, worker, at_s = line.split(" ")
+        return cls(what, job, int(attempt), int(fence), worker, float(at_s))
+
+
+@pytest.fixture
+def fleet(redis_url: str, tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(redis_url, tmp_path)
+    yield made
+    made.end()

@@ -2,7 +2,7 @@
 --
 -- What a plain arq client enqueued carries a TTL that would lose it; take that off. Cancellations of jobs that are
 -- not there would hit the next job of that id; drop them. A running entry of a job that a stock worker took over and
--- ended is dropped too.
+-- ended is dropped too. A job whose lease ran out has waited already: it goes before the backlog, not behind it.
 --
 -- KEYS  queue   zset  job id -> due at (ms)
 -- KEYS  abort   zset  cancellations asked for
@@ -12,7 +12,8 @@
 -- ARGV  limit   int   jobs a step
 -- GIVES the next cursor; 0 when the end was reached
 -- FAILS nothing
--- COST  O(log n + limit)
+-- COST  O(log n + limit); looks at `limit` running entries, drawn at random when there are more
+-- USES  now text
 local ids = redis.call('ZRANGE', queue, cursor, cursor + limit - 1)
 for _, id in ipairs(ids) do
   if redis.call('PERSIST', arq .. 'job:' .. id) == 1 then
@@ -24,9 +25,21 @@ for _, id in ipairs(redis.call('ZRANGE', abort, 0, limit - 1)) do
     redis.call('ZREM', abort, id)
   end
 end
-for _, id in ipairs(redis.call('HRANDFIELD', running, 10)) do
-  if not redis.call('ZSCORE', queue, id) then
-    redis.call('HDEL', running, id)
+local held = redis.call('HRANDFIELD', running, limit)
+if #held > 0 then
+  local leases, scores = {}, redis.call('ZMSCORE', queue, unpack(held))
+  for i, id in ipairs(held) do
+    leases[i] = arq .. 'in-progress:' .. id
+  end
+  leases = redis.call('MGET', unpack(leases))
+  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2]
+  local front = first and text(math.min(tonumber(first), (now(0))) - 1)
+  for i, id in ipairs(held) do
+    if not scores[i] then
+      redis.call('HDEL', running, id)
+    elseif not leases[i] then
+      redis.call('ZADD', queue, 'XX', front, id)
+    end
   end
 end
 return #ids < limit and 0 or cursor + limit
