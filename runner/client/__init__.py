@@ -1,11 +1,17 @@
 """The door that writes: enqueue, wait for results, cancel.
 
-    results.py  results are pushed to whoever waits
-    job.py      a handle on one enqueued job
-    client.py   both, and enqueues of one moment in one script call
+entry.py      a call becomes what is sent
+bulk.py       very many calls, in chunks
+results.py    results are pushed to whoever waits
+reading.py    all that is known of one job
+progress.py   how far running jobs are
+patience.py   a server that is away for a moment
+job.py        a handle on one enqueued job
+client.py     the door itself
 """
 
-from .client import Bulk, Client
+from .bulk import Bulk
+from .client import Client
 from .job import Disposition, Job, JobInfo
 
 __all__ = ["Bulk", "Client", "Disposition", "Job", "JobInfo"]

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from ..errors import ResultTimeout
+from ..errors import Delay, ResultTimeout, seconds
 from ..job import JobState
 
 if TYPE_CHECKING:
@@ -53,14 +53,19 @@ class Job(Generic[R]):
     Attributes:
         id: the job's id.
         queue: name of its queue.
-        disposition: ``created``; ``duplicate``: there was a job of that key already, and this is it; ``unknown``: a
-            handle made from an id.
+        disposition: ``created``; ``duplicate``: there was a job of that key already, and this is it;
+            ``unknown``: a handle made from an id.
     """
 
     __slots__ = ("_client", "_task", "disposition", "id", "queue")
 
     def __init__(
-        self, client: "Client", job_id: str, queue: str, disposition: Disposition, task: "Task[..., R] | None" = None
+        self,
+        client: "Client",
+        job_id: str,
+        queue: str,
+        disposition: Disposition,
+        task: "Task[..., R] | None" = None,
     ) -> None:
         self._client = client
         self._task = task
@@ -68,11 +73,13 @@ class Job(Generic[R]):
         self.queue = queue
         self.disposition: Disposition = disposition
 
-    async def result(self, timeout: float | None = None) -> R:
+    async def result(self, timeout: Delay | None = None) -> R:
         """Wait for the job to end and give what the task returned, as its annotation says.
 
+        The wait outlives restarts of the server and deaths of workers; it ends when the job does.
+
         Args:
-            timeout: seconds to wait; None waits as long as the job takes.
+            timeout: seconds or timedelta to wait; None waits as long as the job takes.
 
         Raises:
             JobFailed: the task failed for good; carries the remote type, message and traceback.
@@ -80,14 +87,17 @@ class Job(Generic[R]):
             JobExpired: it did not start before its ``expires``.
             ResultTimeout: the wait ended first; the job goes on.
             ResultGone: it ended and its result is not kept (``keep_result``), or there never was such a job.
+            RunnerError: the runner was closed meanwhile; the job goes on.
         """
+        timeout_s = None if timeout is None else seconds(timeout)
+        waiting = asyncio.timeout(timeout_s)
         try:
-            async with asyncio.timeout(timeout):
+            async with waiting:
                 value = await self._client.wait_for_result(self.queue, self.id)
-        except TimeoutError as error:
-            if isinstance(error, ResultTimeout):
+        except TimeoutError:
+            if not waiting.expired():
                 raise
-            msg = f"job {self.id} has not ended within {timeout:g} s; it goes on"
+            msg = f"job {self.id} has not ended within {timeout_s:g} s; it goes on"
             raise ResultTimeout(msg) from None
         return value if self._task is None else self._task.parameters.rebuild_result(value)
 

@@ -5,11 +5,10 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import AuthenticationError, ResponseError
 
-from ..errors import ServerUnreachable
+from ..errors import QueueFull, ServerError, ServerUnreachable
+from ..wire.passing import TROUBLE, is_passing
 
 T = TypeVar("T")
 
@@ -18,10 +17,12 @@ LONGEST_DELAY_S = 1.0
 
 
 async def patiently(call: Callable[[], Awaitable[T]], *, for_s: float, address: str) -> T:
-    """Await a call that is safe to send twice, again and again while the connection fails.
+    """Await a call that is safe to send twice, again and again while the server is away.
 
     Raises:
-        ServerUnreachable: it still failed after ``for_s`` seconds.
+        ServerUnreachable: there was no answer for ``for_s`` seconds.
+        ServerError: it answered and refuses, as for wrong credentials.
+        QueueFull: it is out of memory; that is not waited for.
     """
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + for_s
@@ -29,11 +30,26 @@ async def patiently(call: Callable[[], Awaitable[T]], *, for_s: float, address: 
     while True:
         try:
             return await call()
-        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
-            if isinstance(error, RedisError) and str(error).startswith(("invalid", "WRONGPASS", "NOAUTH")):
-                raise
+        except QueueFull:
+            raise
+        except TROUBLE as error:
+            if not is_passing(error):
+                raise refusal(error, address) from error
             if loop.time() + delay_s >= give_up_at:
-                msg = f"no answer from the server at {address} for {for_s:g} s ({error}); is it running, is redis.url right?"
-                raise ServerUnreachable(msg) from error
+                raise _gave_up(error, address, for_s) from error
         await asyncio.sleep(random.uniform(delay_s / 2, delay_s))
         delay_s = min(LONGEST_DELAY_S, delay_s * 2)
+
+
+def refusal(error: BaseException, address: str) -> ServerError:
+    """Say what the server refuses, and what may help."""
+    cure = "; check user and password in redis.url" if isinstance(error, AuthenticationError) else ""
+    return ServerError(f"the server at {address} refuses: {error}{cure}")
+
+
+def _gave_up(error: BaseException, address: str, for_s: float) -> ServerError:
+    if isinstance(error, ResponseError):  # it answers, as a replica or with a full disk
+        return ServerError(f"the server at {address} has refused for {for_s:g} s: {error}")
+    why = str(error) or type(error).__name__
+    what = f"no answer from the server at {address} for {for_s:g} s ({why})"
+    return ServerUnreachable(f"{what}; is it running, is redis.url right?")

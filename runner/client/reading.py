@@ -1,54 +1,71 @@
-"""Reads all the server knows of one job, in one round trip."""
+"""Reads all the server knows of one job, at one moment, in one round trip."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from redis.exceptions import RedisError
 
 from ..job import JobState
 from ..wire import codec
 from ..wire.keys import Keys
-from ..wire.scripts import Execute
 from .job import JobInfo
+
+Execute = Callable[..., "asyncio.Future[Any]"]
+"""Sends at once, so that what is asked in one go arrives in one go: a Link's."""
 
 
 async def read_info(execute: Execute, keys: Keys, job_id: str) -> JobInfo:
     """Put together what is known of a job; state ``unknown`` when nothing is."""
-    letter_key = keys.dead_letter(job_id)
-    asked = (
-        execute("TIME"),
-        execute("GET", keys.result(job_id)),
-        execute("EXISTS", keys.lease(job_id)),
-        execute("ZSCORE", keys.queue, job_id),
-        execute("GET", keys.retry(job_id)),
-        execute("GET", keys.job(job_id)),
-        execute("HGETALL", keys.record(job_id)),
-        execute("HGETALL", letter_key),
+    read = await _at_one_moment(
+        execute,
+        ("TIME",),
+        ("GET", keys.result(job_id)),
+        ("EXISTS", keys.lease(job_id)),
+        ("ZSCORE", keys.queue, job_id),
+        ("GET", keys.retry(job_id)),
+        ("GET", keys.job(job_id)),
+        ("HGETALL", keys.record(job_id)),
+        ("HGETALL", keys.dead_letter(job_id)),
     )
-    time, result, leased, score, retry, payload, record, letter = await asyncio.gather(*asked)
+    time, result, leased, score, retry, payload, record, letter = read
     now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
     fields, buried = _pairs(record), _pairs(letter)
     ended = _result(result)
     state = _state(ended, buried, leased=bool(leased), score=score, now_ms=now_ms)
-    history = _history(fields or buried)
-    if (note := buried.get("note")) is not None and note:
-        history.append(_json(note))
-    error = ended.r.get("$error", {}) if ended is not None and isinstance(ended.r, dict) and not ended.s else {}
-    if not error and history:
-        error = history[-1].get("error", {})
+    history = _history(fields, buried)
     return JobInfo(
         id=job_id,
         queue=keys.name,
         state=state,
-        task=_task(payload or (buried.get("payload") or b""), ended, history),
-        attempts=int(retry or buried.get("attempts") or (ended.t if ended is not None and ended.t else 0)),
-        due_at_ms=None if score is None or state.is_terminal else int(float(score)),
-        waits_for=fields.get("w", b"").decode(),
-        progress=_json(fields.get("p", b"{}")),
+        task=_task(payload or buried.get("payload", b""), ended, history),
+        attempts=_number(retry) or _number(buried.get("attempts")) or (ended.t or 0 if ended else 0),
+        due_at_ms=None if score is None else int(float(score)),
+        waits_for=fields.get("w", b"").decode(errors="replace"),
+        progress=_json(fields.get("p") or buried.get("p") or b"{}"),
         history=history,
-        result=ended.r if ended is not None and ended.s else None,
-        error=error,
+        result=ended.r if state is JobState.SUCCEEDED and ended else None,
+        error=_error(ended, history),
     )
+
+
+async def _at_one_moment(execute: Execute, *commands: tuple[Any, ...]) -> list[Any]:
+    """Give the replies of a transaction: between two of them no job can go from one state to another.
+
+    Raises:
+        redis.exceptions.RedisError: of the first command that failed.
+    """
+    sent = [execute("MULTI"), *(execute(*command) for command in commands), execute("EXEC")]
+    answers = await asyncio.gather(*sent, return_exceptions=True)
+    replies = answers[-1]
+    for error in (*answers, *(replies if isinstance(replies, list) else ())):
+        if isinstance(error, BaseException):
+            raise error
+    if not isinstance(replies, list):
+        msg = f"EXEC was answered with {replies!r}"
+        raise RedisError(msg)
+    return replies
 
 
 def _state(
@@ -61,7 +78,7 @@ def _state(
     if ended is not None:
         if ended.s:
             return JobState.SUCCEEDED
-        return JobState(ended.o) if ended.o else JobState.DEAD
+        return JobState(ended.o) if ended.o in ("cancelled", "expired") else JobState.DEAD
     if buried:
         return JobState.EXPIRED if buried.get("reason") == b"expired" else JobState.DEAD
     return JobState.UNKNOWN
@@ -70,12 +87,20 @@ def _state(
 def _result(data: bytes | None) -> codec.Result | None:
     try:
         return None if data is None else codec.decode_result(data)
-    except msgspec.DecodeError:
-        return codec.Result(s=False, r="(not readable here)")
+    except (msgspec.DecodeError, RecursionError):
+        return codec.Result(s=False, r="(its result is not readable here)")
+
+
+def _error(ended: codec.Result | None, history: list[dict[str, Any]]) -> dict[str, Any]:
+    if ended is not None and ended.s:
+        return {}
+    if ended is not None and isinstance(ended.r, dict) and "$error" in ended.r:
+        return ended.r["$error"]
+    return history[-1].get("error", {}) if history else {}
 
 
 def _task(payload: bytes, ended: codec.Result | None, history: list[dict[str, Any]]) -> str:
-    if ended is not None:
+    if ended is not None and ended.f:
         return ended.f
     try:
         return codec.decode_job(payload).f
@@ -83,9 +108,22 @@ def _task(payload: bytes, ended: codec.Result | None, history: list[dict[str, An
         return history[-1].get("task", "") if history else ""
 
 
-def _history(fields: dict[str, bytes]) -> list[dict[str, Any]]:
-    numbered = sorted((int(name[1:]), value) for name, value in fields.items() if name[0] == "a" and name[1:].isdigit())
-    return [_json(value) for _, value in numbered]
+def _history(fields: dict[str, bytes], buried: dict[str, bytes]) -> list[dict[str, Any]]:
+    """Give what is kept of each attempt, oldest first; a dead letter keeps its last one apart."""
+    known = fields or buried
+    numbered = sorted((int(name[1:]), value) for name, value in known.items() if _is_attempt(name))
+    history = [_json(value) for _, value in numbered]
+    if last := _json(buried.get("note", b"{}")):
+        history.append(last)
+    return history
+
+
+def _is_attempt(name: str) -> bool:
+    return name[:1] == "a" and name[1:].isdigit()
+
+
+def _number(data: bytes | None) -> int:
+    return int(data) if data is not None and data.isdigit() else 0
 
 
 def _json(data: bytes) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Calls of one moment become one script call.
 
-Every caller waits for the answer about its own entry; those that come while a call is in flight share the next
-one, so a busy process sends few large calls and an idle one loses no time. A cancelled caller's entry is not sent
-if it has not been yet; one on its way may still take effect.
+Every caller waits for the answer about its own entry; those that come while a call is in flight share the
+next one, so a busy process sends few large calls and an idle one loses no time. A cancelled caller's entry is
+not sent if it has not been yet; one on its way may still take effect.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
+
+from ..errors import ServerError
 
 Entry = TypeVar("Entry")
 Answer = TypeVar("Answer")
@@ -55,7 +57,7 @@ class Coalesced(Generic[Entry, Answer]):
                 try:
                     answers = await self._send([entry for entry, _ in batch])
                 except Exception as error:  # noqa: BLE001 - each caller gets it
-                    for _, waiting in batch:
+                    for _, waiting in (*batch, *self._behind(error)):
                         if not waiting.done():
                             waiting.set_exception(error)
                     continue
@@ -64,6 +66,18 @@ class Coalesced(Generic[Entry, Answer]):
                         waiting.set_result(answer)
         finally:
             self._sending = None
+
+    async def settled(self) -> None:
+        """Wait until nothing is on its way; the errors are the callers'."""
+        while self._sending is not None:
+            await asyncio.wait([self._sending])
+
+    def _behind(self, error: Exception) -> list[tuple[Entry, "asyncio.Future[Answer]"]]:
+        """Give those that shall not wait their turn to hear the same: the server is away or full for all."""
+        if not isinstance(error, ServerError):
+            return []
+        behind, self._waiting = self._waiting, []
+        return behind
 
     def _take(self) -> list[tuple[Entry, "asyncio.Future[Answer]"]]:
         self._waiting = [each for each in self._waiting if not each[1].cancelled()]

@@ -1,0 +1,87 @@
+"""From a call to what is sent: checked against the task, encoded, and small enough."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ..arguments import encode_rich
+from ..errors import InvalidArguments, InvalidTask, PayloadTooLarge
+from ..tasks import Task
+from ..wire import codec
+from ..wire.scripts import Entry
+
+_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+
+
+def entry_of(
+    task: Task[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    key: str | None,
+    now_ms: int,
+    server_now_ms: int,
+    limit: int,
+) -> Entry:
+    """Make the job of a call.
+
+    Args:
+        task: with its placement.
+        args: of the call.
+        kwargs: of the call.
+        key: the job's id where the placement names none; None for a random one.
+        now_ms: this machine's clock, for people.
+        server_now_ms: the server's clock as far as known: the job expires by it.
+        limit: largest payload, in bytes.
+
+    Raises:
+        InvalidTask: it is no task.
+        InvalidArguments: they do not fit, or have no JSON form.
+        PayloadTooLarge: says how large, and what is largest.
+    """
+    if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"only tasks can be enqueued, not {task!r}: put @task above its 'async def' and pass it itself"
+        raise InvalidTask(msg)
+    args, kwargs = task.check(args, kwargs)
+    placed = task.placement
+    key = placed.key or key
+    delay_ms = round(placed.delay_s * 1000)
+    at_ms = 0 if placed.until is None else round(placed.until.timestamp() * 1000)
+    expires_at_ms = 0
+    if placed.expires_s is not None:
+        expires_at_ms = max(at_ms, server_now_ms + delay_ms) + round(placed.expires_s * 1000)
+    meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key else "")
+    try:
+        payload = codec.encode_job(task.name, args, kwargs, now_ms, meta)
+    except _UNENCODABLE as error:
+        msg = f"task '{task.name}': {_culprit(task, args, kwargs)} cannot be encoded: {error}"
+        raise InvalidArguments(msg) from error
+    if len(payload) > limit:
+        raise PayloadTooLarge(_too_large(task, args, kwargs, len(payload), limit))
+    return Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload)
+
+
+def _culprit(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+    for name, value in task.parameters.named(task.name, args, kwargs).items():
+        try:
+            msgspec.json.encode(value, enc_hook=encode_rich)
+        except _UNENCODABLE:
+            return f"argument '{name}'"
+    return "an argument"
+
+
+def _too_large(
+    task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], size: int, limit: int
+) -> str:
+    sizes = {
+        name: len(msgspec.json.encode(value, enc_hook=encode_rich))
+        for name, value in task.parameters.named(task.name, args, kwargs).items()
+    }
+    largest = max(sizes, key=lambda name: sizes[name], default="")
+    where = f"; the largest part is argument '{largest}' with {sizes[largest]:,} bytes" if largest else ""
+    return (
+        f"task '{task.name}': the job takes {size:,} bytes, more than limits.payload = {limit:,}{where}. "
+        "Store the data elsewhere and pass a reference, or raise the limit"
+    )
