@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from .app import Runner
     from .client import Bulk, Job, JobInfo
     from .context import Context
+    from .effects import Idempotency, Lock
     from .errors import (
         GiveUp,
+        IdempotencyConflict,
         InvalidArguments,
         InvalidJob,
         InvalidTask,
@@ -52,8 +54,10 @@ _PLACES = {
     "app": ("Runner",),
     "client": ("Bulk", "Job", "JobInfo"),
     "context": ("Context",),
+    "effects": ("Idempotency", "Lock"),
     "errors": (
         "GiveUp",
+        "IdempotencyConflict",
         "InvalidArguments",
         "InvalidJob",
         "InvalidTask",
@@ -84,6 +88,8 @@ __all__ = [
     "Call",
     "Context",
     "GiveUp",
+    "Idempotency",
+    "IdempotencyConflict",
     "InvalidArguments",
     "InvalidJob",
     "InvalidTask",
@@ -94,6 +100,7 @@ __all__ = [
     "JobFailed",
     "JobInfo",
     "JobState",
+    "Lock",
     "MissingExtra",
     "PayloadTooLarge",
     "QueueFull",

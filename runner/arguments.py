@@ -9,7 +9,7 @@ an annotation takes any JSON value and arrives as plain JSON.
 import inspect
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -160,6 +160,7 @@ class Parameters:
             raise TypeError(msg)
         self._rest = parameters if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL else parameters[1:]
         self._bindable = inspect.Signature(self._rest)
+        self.names = tuple(p.name for p in self._rest)
         self._converters: dict[str, Converter] | None = None
         self._simple: list[Converter] | None = None
 
@@ -178,6 +179,29 @@ class Parameters:
             InvalidArguments: names the task, the argument and what was expected.
         """
         return self._visit(task, args, kwargs, check_only=False)
+
+    def delivered(
+        self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Give checked arguments as a worker will see them, after JSON and back."""
+        plain = msgspec.json.decode(msgspec.json.encode((args, kwargs), enc_hook=encode_rich))
+        return self.rebuild(task, *plain)
+
+    def named(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Give arguments by their parameters' names, defaults filled in: one form however they were passed.
+
+        Raises:
+            InvalidArguments: they do not fit.
+        """
+        if not kwargs and len(args) == len(self._rest) and self._simple is not None:
+            return dict(zip(self.names, args, strict=True))
+        try:
+            bound = self._bindable.bind(*args, **kwargs)
+        except TypeError as error:
+            msg = f"task '{task}' takes {self._bindable}: {error}"
+            raise InvalidArguments(msg) from None
+        bound.apply_defaults()
+        return dict(bound.arguments)
 
     def rebuild_result(self, value: Any) -> Any:
         """Give the task's result as annotated, out of plain JSON; as it is when the annotation does not fit it."""

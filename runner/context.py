@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .effects import DEFAULT_TTL_S
 from .errors import Delay, Snooze
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     import httpx
 
     from .clock import Clock
     from .job import Attempt
+    from .middleware.idempotency import Once
 
 
 class Context(dict[str, Any]):
@@ -65,6 +68,65 @@ class Context(dict[str, Any]):
     def enqueue(self) -> Callable[..., Awaitable[Any]]:
         """``runner.enqueue``, on the worker's own connection."""
         return self["runner"].enqueue
+
+    @property
+    def lock_fence(self) -> int:
+        """The fence of the lock that the task declares: it rises with every holder; see ``lock``."""
+        return self["lock_fence"]
+
+    @property
+    def once(self) -> Once:
+        """The effect this attempt was begun for, of a task that declares ``idempotency``.
+
+        ``await ctx.once.step(name, data)`` records how far it is; ``ctx.once.is_recovering`` says that an
+        earlier attempt may have made it happen, and ``ctx.once.steps`` what that one recorded.
+        """
+        return self["once"]
+
+    def idempotent(
+        self,
+        name: str,
+        key: Any,
+        *,
+        request: Any = None,
+        ttl: Delay | str = DEFAULT_TTL_S,
+        wait: Delay | str = 5.0,
+    ) -> AbstractAsyncContextManager[Once]:
+        """Make one effect happen once: ``async with ctx.idempotent("charge", order_id) as once:``.
+
+        Inside, look at ``once.done`` first; then make it happen and ``await once.complete(result)``. Leaving
+        the block without an error completes it with None; with GiveUp it has failed for good; with any other
+        error it is unknown whether it happened: the next caller gets ``is_recovering`` and ``steps``.
+
+        Args:
+            name: of the kind of effect.
+            key: names the one effect; text, a number, or a tuple of such.
+            request: what the effect is to be, such as amount and currency; the same key with another is a
+                conflict.
+            ttl: how long the result is remembered; keep it longer than dead letters are.
+            wait: how long to wait for another caller who is at it.
+
+        Raises:
+            Snooze: another caller is at it; the job comes back.
+            GiveUp: it has failed for good before.
+            IdempotencyConflict: the key stands for another request.
+        """
+        return self["effects"].idempotent(self.running, name, key, request=request, ttl=ttl, wait=wait)
+
+    def lock(self, name: str, *, wait: Delay | str = 30.0) -> AbstractAsyncContextManager[int]:
+        """Hold a lock: ``async with ctx.lock("till 7") as fence:``; inside a hold of the same name it is free.
+
+        Give the fence to what the lock protects and let that refuse lower ones: only then is it safe against
+        a holder that was paused and does not know yet that it has lost the lock.
+
+        Args:
+            name: of the lock.
+            wait: how long to wait in line, in the job's slot.
+
+        Raises:
+            Snooze: it is still busy; the job comes back.
+        """
+        return self["effects"].lock(self.running, name, wait=wait)
 
     def remaining(self) -> float | None:
         """Give the seconds left before the hard timeout; None when the task has none."""

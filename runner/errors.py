@@ -11,6 +11,7 @@
     ├── InvalidJob             refused at enqueue; nothing was written
     │   ├── InvalidArguments   do not fit the task's signature, or cannot be encoded; names the argument
     │   └── PayloadTooLarge    names the size, the limit and the largest argument
+    ├── IdempotencyConflict    a key was used before with other arguments; carries both fingerprints
     └── JobError               what a caller that waits for a result can see
         ├── JobFailed          carries the remote error's type, message and traceback text
         ├── JobCancelled       somebody cancelled it
@@ -92,6 +93,25 @@ class InvalidArguments(InvalidJob):
 
 class PayloadTooLarge(InvalidJob):
     """The encoded job is larger than ``limits.payload``."""
+
+
+class IdempotencyConflict(RunnerError):
+    """An idempotency key was used before, for other arguments: one of the two callers names it wrongly.
+
+    Never retried; the job is dead at once with reason ``conflict``.
+
+    Attributes:
+        known: fingerprint of the arguments the key stands for.
+        given: fingerprint of this call's.
+    """
+
+    def __init__(self, what: str, *, known: str, given: str) -> None:
+        super().__init__(
+            f"{what}: its idempotency key stands for other arguments (fingerprint {known or 'none'}, "
+            f"this call's is {given or 'none'}); give each effect a key of its own"
+        )
+        self.known = known
+        self.given = given
 
 
 class JobError(RunnerError):

@@ -72,6 +72,7 @@ DEAD_REASONS = {
     "max_age": "the task's max_age passed before it succeeded",
     "max_snoozes": "it was snoozed more often than max_snoozes allows",
     "gave_up": "the task raised GiveUp, or an error its give_up_on names",
+    "conflict": "its idempotency key was used before with other arguments",
     "poison": "it took down the worker that ran it, the last time while running alone",
     "invalid_arguments": "the arguments do not fit the task's signature",
     "unknown_task": "no worker that saw it knows a task of that name",

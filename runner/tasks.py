@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .arguments import Parameters
 from .backoff import Backoff
+from .effects import Idempotency, Lock
 from .errors import Delay, InvalidTask, seconds
 from .placement import Placement, checked_queue
 from .retry_policy import Errors, Judge, RetryPolicy, policy_of
@@ -40,6 +41,8 @@ class Task(Generic[P, R]):
         timeout_s: hard limit; the call is cancelled and retried by the policy. None for none.
         soft_timeout_s: SoftTimeout is raised inside the call. None for none.
         keep_result_s: how long the result is kept; None for the worker's default, 0 for not at all.
+        idempotency: the effect happens once for each key. None for no such promise.
+        lock: jobs whose lock has the same name run one at a time. None for none.
         prepare: normalises arguments at enqueue.
         placement: what ``using`` set.
     """
@@ -51,6 +54,8 @@ class Task(Generic[P, R]):
     timeout_s: float | None = None
     soft_timeout_s: float | None = None
     keep_result_s: float | None = None
+    idempotency: Idempotency | None = None
+    lock: Lock | None = None
     prepare: Prepare | None = None
     placement: Placement = field(default_factory=Placement)
     parameters: Parameters = field(repr=False)
@@ -91,7 +96,17 @@ class Task(Generic[P, R]):
         if self.prepare is not None:
             args, kwargs = self.prepare(args, kwargs)
         self.parameters.check(self.name, args, kwargs)
+        if self.idempotency is not None or self.lock is not None:
+            self._check_effects(args, kwargs)
         return args, kwargs
+
+    def _check_effects(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse at enqueue what the worker could not make a key or a lock's name of."""
+        named = self.parameters.named(self.name, *self.parameters.delivered(self.name, args, kwargs))
+        if self.idempotency is not None:
+            self.idempotency.identify(self.name, named)
+        if self.lock is not None:
+            self.lock.name_for(self.name, named)
 
 
 @overload
@@ -112,6 +127,8 @@ def task(
     timeout: Delay | None = None,
     soft_timeout: Delay | None = None,
     keep_result: Delay | None = None,
+    idempotency: Idempotency | None = None,
+    lock: Lock | None = None,
     prepare: Prepare | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Task[P, R]]: ...
 
@@ -127,7 +144,7 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
             ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
             ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
-            ``prepare``.
+            ``idempotency``, ``lock``, ``prepare``.
 
     Raises:
         InvalidTask: not a coroutine function, or options that are unknown or contradict each other.
@@ -155,6 +172,8 @@ def _declare(
     timeout: Delay | None = None,
     soft_timeout: Delay | None = None,
     keep_result: Delay | None = None,
+    idempotency: Idempotency | None = None,
+    lock: Lock | None = None,
     prepare: Prepare | None = None,
     **policy: Any,
 ) -> Task[Any, Any]:
@@ -166,9 +185,14 @@ def _declare(
         timeout_s=_positive("timeout", timeout),
         soft_timeout_s=_positive("soft_timeout", soft_timeout),
         keep_result_s=None if keep_result is None else seconds(keep_result),
+        idempotency=idempotency,
+        lock=lock,
         prepare=prepare,
         parameters=Parameters(fn),
     )
+    for declared in (idempotency, lock):
+        if declared is not None:
+            declared.check(made.parameters.names)
     hard_s, soft_s = made.timeout_s, made.soft_timeout_s
     if hard_s is not None and soft_s is not None and soft_s >= hard_s:
         msg = f"soft_timeout ({soft_s:g} s) must be shorter than timeout ({hard_s:g} s)"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from arq.cron import CronJob
@@ -13,6 +14,8 @@ from ..errors import Retry, Snooze
 from ..job import Attempt
 from ..middleware.chain import CallNext, Middleware, compose
 from ..middleware.dead_letter import DeadLetter
+from ..middleware.idempotency import OnceForKey
+from ..middleware.lock import OneAtATime
 from ..middleware.retry import DEFAULT_MAX_TRIES, BackoffRetry, refuses
 from ..middleware.timeout import Interruptible, Timeout
 from ..tasks import RetryPolicy, Task
@@ -60,6 +63,11 @@ def function_of(task: Task[..., Any], *, default_max_tries: int = DEFAULT_MAX_TR
     )
 
 
+def _is_final(policy: RetryPolicy, attempt: Attempt, error: BaseException) -> bool:
+    """Whether an error says that the effect has not happened and never will; spent attempts do not say so."""
+    return refuses(policy, attempt, error) == "gave_up"
+
+
 @dataclass(frozen=True, slots=True)
 class Runnable:
     """A name, resolved: everything the engine needs to run a job of it.
@@ -103,6 +111,10 @@ def resolve(
     chain: list[Middleware] = [*around, DeadLetter()]
     if policy is not None:
         chain.append(BackoffRetry(policy))
+    if task is not None and task.lock is not None:
+        chain.append(OneAtATime(task.lock, task.parameters))
+    if task is not None and task.idempotency is not None and policy is not None:
+        chain.append(OnceForKey(task.idempotency, task.parameters, partial(_is_final, policy)))
     if hard_s is not None or soft_s is not None:
         chain.append(Timeout(hard_s, soft_s, on_stuck, stuck_after_s))
     return Runnable(

@@ -21,7 +21,9 @@ from arq.connections import log_redis_info
 from redis.asyncio.connection import ConnectionPool
 
 from ..errors import ServerError
+from ..middleware.effects import Effects
 from ..outcome import Cancelled, Dead, Outcome, Released, Retrying, Snoozed, Succeeded
+from ..wire.bell import Bell
 from ..wire.link import Link
 from ..wire.scripts import End, Scripts
 from ..wire.tracking import Tracking
@@ -62,6 +64,7 @@ class Worker(arq.worker.Worker):
         self._is_serving = False
         self._is_stopping = False
         self._served: asyncio.Future[None] | None = None
+        self._effects: Effects | None = None
         scripts = Scripts(self._execute)
         self._queues = queues_of(self.options, self.queue_name)
         self._keys = {queue.keys.queue: queue.keys for queue in self._queues}
@@ -108,6 +111,11 @@ class Worker(arq.worker.Worker):
             on_finish=self.on_job_end,
             after_end=self.after_job_end,
         )
+
+    def _make_effects(self) -> Effects:
+        bell = Bell(cast("ConnectionPool", self.pool.connection_pool))
+        layout, lease_s = self.options.layout, self.options.lease_s
+        return Effects(self._execute, bell, layout=layout, lease_s=lease_s)
 
     def _make_serving(self) -> Serving:
         return Serving(
@@ -165,6 +173,7 @@ class Worker(arq.worker.Worker):
         elif self.job_serializer is None:
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
+        self._effects = self.ctx["effects"] = self._make_effects()
         self._know_functions()
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
@@ -185,6 +194,8 @@ class Worker(arq.worker.Worker):
             with contextlib.suppress(*TROUBLE):
                 await presence.leave()
         self._is_serving = False
+        if self._effects is not None:
+            await self._effects.close()
         if self._link is not None:
             await self._link.close()
             self._link = None

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from random import Random
 
-from ..errors import GiveUp, Retry
+from ..errors import GiveUp, IdempotencyConflict, Retry
 from ..job import Attempt
 from ..outcome import Dead, Failed, Outcome, Retrying, Snoozed
 from ..tasks import RetryPolicy
@@ -33,6 +33,8 @@ def refuses(policy: RetryPolicy, attempt: Attempt, error: BaseException) -> str 
     """Give the reason why there is no further attempt, or None. Pure, so that it may be asked twice."""
     if isinstance(error, GiveUp):
         return "gave_up"
+    if isinstance(error, IdempotencyConflict):
+        return "conflict"
     if not isinstance(error, Retry) and not _wants(policy, error):
         return "gave_up"
     return "max_tries" if attempt.number >= (policy.max_tries or DEFAULT_MAX_TRIES) else None

@@ -1,0 +1,182 @@
+"""What this process holds under leases of its own: locks, and idempotency records in progress.
+
+These leases are apart from those of jobs, because a job's keys and an effect's may lie in different slots of
+a cluster. They are as long and renewed as often, so none ends under a job that lives; and a later attempt of
+the same job takes them over at once, since its claim proves that the earlier one is over.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..client.patience import patiently
+from ..errors import LeaseLost
+from ..job import Attempt
+from ..outcome import Outcome, Retrying, Snoozed
+from ..wire.bell import Bell
+from ..wire.effects import EffectScripts, Hold
+from ..wire.keys import Layout
+
+logger = logging.getLogger("runner.middleware")
+
+GRID_S = 0.25
+"""Waiters look at common moments, so that their looks travel in one call."""
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """Something held.
+
+    Attributes:
+        key: of the lock or record, without the prefix.
+        owner: who holds it, as the scripts know it.
+        attempt: for whom; renewed no longer once that is over.
+        running: cancelled when it is lost.
+        fence: of a lock.
+        is_lost: somebody else may have it.
+    """
+
+    key: str
+    owner: str
+    attempt: Attempt | None
+    running: asyncio.Task[Any] | None
+    fence: int = 0
+    is_lost: bool = False
+
+    def judge(self, outcome: Outcome) -> Outcome:
+        """Give the outcome of a call that was cancelled for losing this: it comes back, no attempt spent."""
+        if self.is_lost and isinstance(outcome, Retrying) and outcome.reason == "cancelled":
+            return Snoozed(1000, f"lost {self.key}")
+        return outcome
+
+
+class Holds:
+    """Keeps what is held until it is dropped, and waits for what others hold.
+
+    Args:
+        execute: sends one command.
+        bell: tells of changes.
+        layout: how keys are named.
+        lease_s: how long something is kept without renewal; renewed at a third of it.
+        address: what to call the server in errors.
+    """
+
+    def __init__(
+        self,
+        execute: Callable[..., Awaitable[Any]],
+        bell: Bell,
+        *,
+        layout: Layout = "classic",
+        lease_s: float = 15.0,
+        address: str = "?",
+    ) -> None:
+        def patient(*command: Any) -> Awaitable[Any]:
+            return patiently(lambda: execute(*command), for_s=lease_s, address=address)
+
+        self.scripts = EffectScripts(
+            execute, patient, layout=layout, bell=bell.channel, lease_ms=round(lease_s * 1000)
+        )
+        self._bell = bell
+        self._lease_s = lease_s
+        self._held: dict[tuple[str, str], Held] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Renew nothing any more; what is still held falls free with its lease."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+        await self._bell.close()
+
+    def get(self, key: str, owner: str) -> Held | None:
+        """Give what this owner holds under a key, or None."""
+        return self._held.get((key, owner))
+
+    def add(self, key: str, owner: str, attempt: Attempt | None, fence: int = 0) -> Held:
+        """Renew from now on what was taken; cancel the asyncio task that runs now if it gets lost."""
+        held = Held(key, owner, attempt, asyncio.current_task(), fence)
+        self._held[key, owner] = held
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._lease_s / 3, self._tick)
+        return held
+
+    def drop(self, held: Held) -> bool:
+        """Renew it no longer; False when it was lost before."""
+        return self._held.pop((held.key, held.owner), None) is held
+
+    async def wait(self, topic: str, ask: Callable[[], Awaitable[int | None]], for_s: float) -> None:
+        """Ask until there is nothing to wait for, at most so long.
+
+        Args:
+            topic: told by the scripts when asking again is worth it.
+            ask: gives None to stop, or the ms after which it changes by itself unless renewed.
+            for_s: longest wait.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + for_s
+        with self._bell.listening(topic) as rung:
+            while True:
+                rung.clear()
+                left_ms = await ask()
+                now = loop.time()
+                if left_ms is None or now >= give_up_at:
+                    return
+                look_at = now + min(left_ms / 1000, self._lease_s / 3)
+                look_at = min(math.ceil(look_at / GRID_S) * GRID_S, give_up_at)
+                await _set_or_late(rung, look_at - now)
+
+    def _tick(self) -> None:
+        self._timer = None
+        live = [held for held in self._held.values() if held.attempt is None or not held.attempt.is_over]
+        if live and self._renewing is None:
+            self._renewing = asyncio.get_running_loop().create_task(self._renew(live))
+        elif self._held:
+            self._timer = asyncio.get_running_loop().call_later(self._lease_s / 3, self._tick)
+
+    async def _renew(self, live: list[Held]) -> None:
+        pause_s = self._lease_s / 3
+        try:
+            verdicts = await asyncio.gather(*(self.scripts.keep.put(Hold(h.key, h.owner)) for h in live))
+        except Exception as error:  # noqa: BLE001 - whatever it is, leases go on being renewed
+            logger.warning("locks and records were not renewed, trying again: %s", error)
+            pause_s = min(1.0, pause_s / 3)
+        else:
+            for held, verdict in zip(live, verdicts, strict=True):
+                if not verdict:
+                    self._lose(held)
+        self._renewing = None
+        if self._held and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(pause_s, self._tick)
+
+    def _lose(self, held: Held) -> None:
+        if not self.drop(held):
+            return
+        held.is_lost = True
+        logger.warning("lost %s to somebody else; what ran under it is cancelled", held.key)
+        if held.running is not None:
+            held.running.cancel(LeaseLost.__name__)
+
+
+def forget(future: "asyncio.Future[Any]") -> None:
+    """Send without waiting: an answer that does not come costs a lease, nothing more."""
+    future.add_done_callback(_retrieved)
+
+
+def _retrieved(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+async def _set_or_late(event: asyncio.Event, for_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(max(0.0, for_s), event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()

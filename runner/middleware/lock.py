@@ -1,0 +1,119 @@
+"""Locks with fences: one holder at a time, in turn, freed when the holder is done or dead."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ..arguments import Parameters
+from ..effects import SKIPPED, Lock, checked_name
+from ..errors import InvalidArguments, ServerUnreachable, Snooze
+from ..job import Attempt
+from ..outcome import Dead, Outcome, Snoozed, Succeeded
+from ..wire.effects import LockAsk, LockGive, owner_of
+from .chain import CallNext
+from .holds import Held, Holds, forget
+
+BUSY_FIRST_S = 1.0
+BUSY_LONGEST_S = 30.0
+"""A snoozed job looks again after 1, 2, 4 … 30 s, with jitter."""
+
+
+async def take(holds: Holds, attempt: Attempt, name: str, *, wait_s: float) -> Held | None:
+    """Take a lock, waiting in line for it at most so long; None when it is busy.
+
+    Raises:
+        ServerUnreachable: nothing was taken, or what was taken falls free with its lease.
+    """
+    owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
+    fence = 0
+
+    async def ask(waits: int) -> int | None:
+        nonlocal fence
+        answer = await holds.scripts.lock.put(LockAsk(name, owner, waits))
+        fence = answer.fence
+        return None if fence else answer.left_ms
+
+    try:
+        if await ask(0) is not None and wait_s > 0:
+            await holds.wait(f"lock {name} {owner}", lambda: ask(1), wait_s)
+    except BaseException:
+        forget(holds.scripts.release.put(LockGive(name, owner)))
+        raise
+    if fence:
+        return holds.add(f"lock:{name}", owner, attempt, fence)
+    if wait_s > 0:
+        forget(holds.scripts.release.put(LockGive(name, owner)))
+    return None
+
+
+def give_back(holds: Holds, held: Held) -> None:
+    """Free a lock; it goes straight to whoever has waited longest. Costs no wait."""
+    if holds.drop(held):
+        forget(holds.scripts.release.put(LockGive(held.key.removeprefix("lock:"), held.owner)))
+
+
+@asynccontextmanager
+async def locked(holds: Holds, attempt: Attempt, name: str, wait_s: float) -> AsyncGenerator[int, None]:
+    """Hold a lock around a block of a task; gives its fence. See ``Context.lock``."""
+    key = f"lock:{checked_name(name)}"
+    owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
+    if (outer := holds.get(key, owner)) is not None:
+        yield outer.fence
+        return
+    held = await take(holds, attempt, name, wait_s=wait_s)
+    if held is None:
+        raise Snooze(busy_s(attempt), reason=f"lock {name} is busy")
+    try:
+        yield held.fence
+    except asyncio.CancelledError:
+        if held.is_lost and not attempt.cancel_reason:
+            raise Snooze(1, reason=f"lock {name} was lost") from None
+        raise
+    finally:
+        give_back(holds, held)
+
+
+def busy_s(attempt: Attempt) -> float:
+    """Give the pause before a job looks again."""
+    longest = min(BUSY_LONGEST_S, BUSY_FIRST_S * 2 ** min(attempt.snoozes, 10))
+    return random.uniform(longest / 2, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class OneAtATime:
+    """Runs the call while holding the task's lock.
+
+    Attributes:
+        lock: as declared.
+        parameters: the task's.
+    """
+
+    lock: Lock
+    parameters: Parameters
+
+    async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
+        holds: Holds = attempt.ctx["effects"].holds
+        try:
+            named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
+            name = self.lock.name_for(attempt.task, named)
+        except InvalidArguments as error:
+            return Dead("invalid_arguments", error)
+        wait_s = self.lock.wait_s if self.lock.on_busy == "wait" else 0.0
+        try:
+            held = await take(holds, attempt, name, wait_s=wait_s)
+        except ServerUnreachable as error:
+            return Snoozed(1000, str(error))
+        if held is None:
+            return self._busy(attempt, name)
+        try:
+            attempt.ctx["lock_fence"] = held.fence
+            return held.judge(await call_next(attempt))
+        finally:
+            give_back(holds, held)
+
+    def _busy(self, attempt: Attempt, name: str) -> Outcome:
+        if self.lock.on_busy == "skip":
+            return Succeeded(dict(SKIPPED))
+        return Snoozed(round(busy_s(attempt) * 1000), f"lock {name} is busy")

@@ -1,0 +1,146 @@
+"""The scripts of locks and idempotency records, as typed calls that coalesce.
+
+All their keys live under one prefix of their own, beside the queues: a lock or a record must mean the same
+whichever queue a job came by. In layout ``tagged`` the prefix is one hash tag, so one call may carry many.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Literal, NamedTuple
+
+from .coalesce import Coalesced
+from .keys import Layout
+from .scripts import Execute, run_script
+
+Verdict = Literal[0, 1, 2]
+"""0 lost: another has it; 1 written; 2 written before by the same owner."""
+
+
+class LockAsk(NamedTuple):
+    """One lock to take; ``waits`` 1: or a place in the line before it."""
+
+    name: str
+    owner: str
+    waits: int
+
+
+class LockAnswer(NamedTuple):
+    """``fence`` 0: busy, and its holder's lease ends in ``left_ms`` unless renewed."""
+
+    fence: int
+    left_ms: int
+
+
+class LockGive(NamedTuple):
+    """One lock, or place in line, to give up."""
+
+    name: str
+    owner: str
+
+
+class BeginAsk(NamedTuple):
+    """One effect to begin."""
+
+    digest: str
+    fingerprint: str
+    owner: str
+
+
+class BeginAnswer(NamedTuple):
+    """What the record says; idempotency_begin.lua has the table of words and their data."""
+
+    word: str
+    data: bytes
+
+
+class Step(NamedTuple):
+    """All that an owner has recorded so far, as one value."""
+
+    digest: str
+    owner: str
+    data: bytes
+
+
+class EffectEnd(NamedTuple):
+    """How an effect ended: D done, F failed for good, U unknown."""
+
+    digest: str
+    owner: str
+    state: Literal["D", "F", "U"]
+    keep_ms: int
+    data: bytes
+
+
+class Hold(NamedTuple):
+    """Something held under a lease; ``key`` is without the prefix."""
+
+    key: str
+    owner: str
+
+
+def owner_of(token: str, fence: int, job_id: str) -> str:
+    """Give the word that names a holder to the scripts: lease token, fence and id of its job."""
+    return f"{token} {fence} {job_id}"
+
+
+def prefix_of(layout: Layout) -> str:
+    """Give the prefix of every key here."""
+    return "runner:{effects}:" if layout == "tagged" else "runner:"
+
+
+class EffectScripts:
+    """The scripts, each gathering the calls of one moment.
+
+    Args:
+        execute: sends one command, once; what may be lost goes through it.
+        patient: sends one command, again and again while the server is away.
+        layout: how keys are named.
+        bell: channel of this process.
+        lease_ms: how long what is taken is kept unless renewed.
+    """
+
+    def __init__(
+        self, execute: Execute, patient: Execute, *, layout: Layout, bell: str, lease_ms: int
+    ) -> None:
+        self._execute = execute
+        self._patient = patient
+        self._keys = (prefix_of(layout),)
+        self._bell = bell
+        self._lease_ms = lease_ms
+        self.lock = Coalesced(self._lock)
+        self.release = Coalesced(self._release)
+        self.begin = Coalesced(self._begin)
+        self.step = Coalesced(self._step, size=lambda step: len(step.data))
+        self.finish = Coalesced(self._finish, size=lambda end: len(end.data))
+        self.leave = Coalesced(self._leave)
+        self.keep = Coalesced(self._keep)
+
+    async def _lock(self, asks: Sequence[LockAsk]) -> list[LockAnswer]:
+        args = (0, self._lease_ms, self._bell, *chain.from_iterable(asks))
+        reply = iter(await run_script(self._patient, "lock_acquire", self._keys, args))
+        return [LockAnswer(int(fence or 0), left) for fence, left in zip(reply, reply, strict=True)]
+
+    async def _release(self, gives: Sequence[LockGive]) -> list[Verdict]:
+        args = (0, self._lease_ms, *chain.from_iterable(gives))
+        return await run_script(self._execute, "lock_release", self._keys, args)
+
+    async def _begin(self, asks: Sequence[BeginAsk]) -> list[BeginAnswer]:
+        args = (0, self._lease_ms, self._bell, *chain.from_iterable(asks))
+        reply = iter(await run_script(self._patient, "idempotency_begin", self._keys, args))
+        return [BeginAnswer(word.decode(), data) for word, data in zip(reply, reply, strict=True)]
+
+    async def _step(self, steps: Sequence[Step]) -> list[Verdict]:
+        args = tuple(chain.from_iterable(steps))
+        return await run_script(self._patient, "idempotency_step", self._keys, args)
+
+    async def _finish(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
+        args = tuple(chain.from_iterable(ends))
+        return await run_script(self._patient, "idempotency_finish", self._keys, args)
+
+    async def _leave(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
+        args = tuple(chain.from_iterable(ends))
+        return await run_script(self._execute, "idempotency_finish", self._keys, args)
+
+    async def _keep(self, holds: Sequence[Hold]) -> list[Verdict]:
+        args = (0, self._lease_ms, *chain.from_iterable(holds))
+        return await run_script(self._execute, "keep_held", self._keys, args)
