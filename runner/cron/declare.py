@@ -32,7 +32,7 @@ class ScheduleOptions(TypedDict, total=False):
 def cron(
     expression: str, task: Task[..., Any], *, tz: str = "UTC", **options: Unpack[ScheduleOptions]
 ) -> Schedule:
-    """Declare a schedule by a cron expression: five fields, six with seconds first, or an alias such as @daily.
+    """Declare a schedule by a cron expression: five fields, six with seconds first, or an alias as @daily.
 
     Raises:
         InvalidTask: the expression, the zone, an option, or arguments that do not fit the task.

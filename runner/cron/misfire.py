@@ -14,7 +14,7 @@ from .schedule import Schedule
 
 MAX_CATCH_UP = 100
 ON_TIME_MS = 5_000
-"""How late a tick may be and still count as on time: a busy worker, a slow server, a short election of nobody."""
+"""How late a tick may be and still count as on time: a busy worker, a slow server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Plan:
 
     Attributes:
         run: ticks that become jobs, oldest first.
-        upto_ms: the newest tick considered; the schedule goes on after it. Equal to the old last when none is due.
+        upto_ms: the newest tick considered; the schedule goes on after it. The old last when none is due.
         missed: how many ticks will not run. Beyond 10,000 it stops counting.
     """
 
@@ -33,7 +33,7 @@ class Plan:
 
 
 def plan(schedule: Schedule, last_ms: int, now_ms: int) -> Plan:
-    """Decide about every tick in (last, now]; cost is one step a tick within the grace, plus a bounded look back."""
+    """Decide about every tick in (last, now]; one step for each tick within the grace."""
     grace_ms = ON_TIME_MS if schedule.catch_up == "none" else round(schedule.misfire_grace_s * 1000)
     oldest_ms = now_ms - grace_ms - 1
     missed = _count(schedule, last_ms, min(oldest_ms, now_ms)) if last_ms < oldest_ms else 0

@@ -3,9 +3,9 @@
     cron("0 8 * * *", daily_report, args=("daily",), tz="Europe/Berlin")
     every("5m", sync_inventory, expires="280s")
 
-Daylight saving (Debian cron's rules, as cronsim follows them): a wall time that does not exist runs once, at the first
-valid moment after the gap; a wall time that comes twice runs once, the first time; rules with ``*`` in the hour follow
-real time. Intervals are anchored at the epoch, so they do not drift and every worker agrees on them.
+Daylight saving (Debian cron's rules, as cronsim follows them): a wall time that does not exist runs once, at
+the first valid moment after the gap; a wall time that comes twice runs once, the first time; rules with ``*``
+in the hour follow real time. Intervals are anchored at the epoch, so they do not drift and every worker agrees on them.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ ALIASES = {
 }
 FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 NEVER_AFTER = timedelta(days=366 * 9)
-"""An expression without a tick in nine years (a 29 February on a given weekday may be eight away) has none."""
+"""An expression without a tick in nine years has none: a 29 February may be eight away."""
 
 
 class Rule(Protocol):
@@ -106,7 +106,7 @@ class Schedule:
         misfire_grace_s: a tick later than this is missed for good.
         overlap: while an earlier tick's job has not ended: skip this one, keep one for afterwards, or allow.
         max_instances: with ``allow``: how many may be there at once; 0 for any number.
-        expires_s: a tick's job that has not started this long after its tick ends as ``expired``; None for never.
+        expires_s: a job not started this long after its tick ends as ``expired``; None for never.
         until_ms: no tick after this instant; None for no end.
         count: no more than this many ticks; None for no limit.
         jitter_s: each tick's job is due up to this much later, always the same for one tick.
