@@ -15,7 +15,8 @@ from ..wire import codec
 from ..wire.coalesce import Coalesced
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.link import Link
-from ..wire.scripts import Entry, Scripts
+from ..wire.lua_loader import load_from
+from ..wire.scripts import Entry, Scripts, send_script
 from ..wire.tracking import Tracking
 from .bulk import REMEMBERED_S, Bulk, Calls, enqueue_chunks
 from .entry import entry_of
@@ -172,6 +173,19 @@ class Client:
     def progress(self, queues: Iterable[Keys]) -> Progress:
         """Make what a worker of these queues reports the progress of its jobs with."""
         return Progress(self._scripts, queues)
+
+    async def run_script(self, package: str, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a Lua script of another package, from the folder ``lua`` beside its modules.
+
+        ``wire.lua_loader`` says what its header declares. It may be sent twice when the connection breaks, so
+        it must be safe to repeat. ``jobs.payment.store`` is the one caller.
+
+        Raises:
+            QueueFull: the server is out of memory, and the script says ``FLAGS none``; nothing was written.
+            ServerUnreachable: no answer; it may have run or not.
+        """
+        script = load_from(package, verb)
+        return await self._patiently(lambda: send_script(self._link.execute, script, keys, args))
 
     async def _enqueue_chunk(self, bulk_id: str | None, chunk: Sequence[Call[Any]], start: int) -> int:
         by_queue: dict[str, list[Entry]] = {}
