@@ -4,7 +4,7 @@ import asyncio
 
 from .claim import Rounds
 from .running import Running
-from .survive import TROUBLE, Patience
+from .survive import TROUBLE, Patience, is_passing
 from .wake import Wake
 
 SETTLE_PATIENCE_S = 10.0
@@ -27,7 +27,9 @@ async def drain(running: Running, rounds: Rounds, wake: Wake) -> None:
             if rounds.has_work(in_flight=len(running.tasks), slots=slots):
                 await rounds.run(in_flight=len(running.tasks), slots=slots)
                 continue
-        except TROUBLE:
+        except TROUBLE as error:
+            if not is_passing(error):
+                break
             await asyncio.sleep(patience.next_delay_s())
         await wake.sleep(0.1)
     if closing := [each.carrier for each in running.closing.values() if each.carrier]:

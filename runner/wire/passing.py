@@ -19,6 +19,7 @@ from ..errors import QueueFull
 TROUBLE = (RedisError, OSError, asyncio.TimeoutError, QueueFull)
 """What a call to the server can raise; whether it passes by itself, ``is_passing`` says."""
 
+_REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 _PASSING_WORDS = (
     "LOADING",
     "MASTERDOWN",
@@ -36,9 +37,10 @@ _PASSING_WORDS = (
 def is_passing(error: BaseException) -> bool:
     """Say whether waiting helps: a broken link; a server that restarts, loads, fails over, is full or busy.
 
-    Credentials, missing permissions and wrong types do not pass by themselves.
+    Credentials, missing permissions and wrong types do not pass by themselves; refused while connecting, redis-py
+    wraps them in a ConnectionError.
     """
-    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+    if isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS):
         return False
     if isinstance(
         error, RedisConnectionError | RedisTimeoutError | BusyLoadingError | ReadOnlyError | QueueFull

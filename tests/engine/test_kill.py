@@ -95,7 +95,9 @@ async def disturb(
     deaths: dict[str, float] = {}
     moments = sorted(rng.sample(range(150, 1700), KILLS))
     for n, moment in enumerate(moments):
-        await wait_until(lambda moment=moment: len(fleet.events()) / 2 >= moment, f"{moment} jobs in the ledger", 25)
+        await wait_until(
+            lambda moment=moment: len(fleet.events()) / 2 >= moment, f"{moment} jobs in the ledger", 25
+        )
         victim = rng.choice(sorted(fleet.workers))
         if n == 4:
             server.kill9()

@@ -19,7 +19,15 @@ FIXED = backoff.constant(7)
 
 def attempt(number: int = 1, **known: Any) -> Attempt:
     return Attempt(
-        job_id="j", queue="q", number=number, token="t", fence=1, due_at_ms=0, payload=b"", clock=FixedClock(), **known
+        job_id="j",
+        queue="q",
+        number=number,
+        token="t",
+        fence=1,
+        due_at_ms=0,
+        payload=b"",
+        clock=FixedClock(),
+        **known,
     )
 
 
@@ -47,7 +55,9 @@ def attempt(number: int = 1, **known: Any) -> Attempt:
         ({"max_age_s": 7.1}, 1, ValueError(), 7000),
     ],
 )
-def test_decide_is_a_table(policy: dict[str, Any], number: int, error: BaseException, expected: int | str) -> None:
+def test_decide_is_a_table(
+    policy: dict[str, Any], number: int, error: BaseException, expected: int | str
+) -> None:
     """GiveUp, then the policy's word on the error, then attempts, then the backoff's end, then age."""
     made = attempt(number, enqueued_at_ms=FixedClock().now_ms())
     outcome = decide(RetryPolicy(**{"backoff": FIXED, **policy}), made, error, Random(1))
@@ -63,7 +73,9 @@ def test_a_seeded_random_makes_delays_repeatable() -> None:
         rng = Random(42)
         outcomes = [decide(policy, attempt(n), ValueError(), rng) for n in (1, 2, 3)]
         decide(policy, attempt(5), ValueError(), rng)
-        return [outcome.delay_ms for outcome in outcomes if isinstance(outcome, Retrying)] + [rng.randrange(1000)]
+        return [outcome.delay_ms for outcome in outcomes if isinstance(outcome, Retrying)] + [
+            rng.randrange(1000)
+        ]
 
     assert delays() == delays()
     assert len(set(delays())) > 1

@@ -25,7 +25,9 @@ def attempt() -> Attempt:
     return made
 
 
-async def run(fn: Any, stuck: list[Attempt] | None = None, made: Attempt | None = None, **options: Any) -> Outcome:
+async def run(
+    fn: Any, stuck: list[Attempt] | None = None, made: Attempt | None = None, **options: Any
+) -> Outcome:
     function = function_of(task(**options)(fn))
     runnable = resolve(
         function,
