@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 APP = """
 import asyncio
 from arq.connections import RedisSettings
+from runner.engine.worker import EngineOptions
 
 async def greet(ctx, name):
     return f"{ctx['greeting']} {name}"
@@ -27,6 +28,10 @@ async def nap(ctx, seconds):
     ctx["started"].set()
     await asyncio.sleep(seconds)
     return "slept"
+
+async def count(ctx, seconds):
+    await ctx["redis"].incr("runs")
+    await asyncio.sleep(seconds)
 
 async def start(ctx):
     ctx["greeting"], ctx["started"] = "hello", asyncio.Event()
@@ -39,6 +44,11 @@ class Base:
 
 class WorkerSettings(Base):
     max_jobs = 3
+
+class Endless(Base):
+    functions = [count]
+    job_timeout = None
+    engine = EngineOptions(lease_s=1)
 
 class Nowhere(Base):
     redis_settings = RedisSettings(host="127.0.0.1", port=1, conn_retries=0)
@@ -185,6 +195,19 @@ async def test_ctrl_c_twice_gives_running_jobs_back_and_exits_130(workers, redis
     assert worker.returncode == 130, err
     assert "Traceback" not in err
     assert await job.status() is JobStatus.queued
+    assert int(await pool.get(f"arq:retry:{job.job_id}") or 0) == 0, "it cost an attempt"
+    await pool.aclose()
+
+
+async def test_a_job_longer_than_its_lease_runs_once_without_any_timeout(workers, redis_url, wait_until):
+    """job_timeout=None is no promise to end soon: the lease is renewed for as long as the job runs."""
+    pool = await create_pool(RedisSettings.from_dsn(redis_url))
+    job = await pool.enqueue_job("count", 3)
+    first, second = workers.start("app.Endless"), workers.start("app.Endless")
+    assert job is not None
+    await job.result(timeout=30, poll_delay=0.05)
+    assert await pool.get("runs") == b"1"
+    assert (first.poll(), second.poll()) == (None, None)
     await pool.aclose()
 
 
