@@ -1,0 +1,67 @@
+"""What happens, told inside this process: a table of events, and whoever subscribed to them.
+
+    from runner import events
+    events.subscribe("job.dead", lambda event: pager.ring(event["job_id"], event["reason"]))
+
+Subscribers are called at once, in the event loop, one after the other: hand slow work to a task of your own.
+What one raises is logged and stops nobody else. An event is told where it happened, at least once.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+logger = logging.getLogger("runner.events")
+
+EVENTS: Mapping[str, Mapping[str, str]] = {
+    "job.dead": {
+        "job_id": "the job that will not run again unless replayed",
+        "queue": "name of its queue",
+        "task": "name of its task; empty when the payload does not say",
+        "reason": "a word of outcome.DEAD_REASONS",
+        "attempts": "how many attempts it had",
+        "error": "type of the last error; empty for none",
+        "message": "its text",
+        "worker": "name of the worker that tells",
+    },
+}
+"""Every event with its fields and their meaning. ``job.dead`` is worth an alert."""
+
+Event = Mapping[str, Any]
+Subscriber = Callable[[Event], object]
+
+_subscribers: dict[str, list[Subscriber]] = {name: [] for name in EVENTS}
+
+
+def subscribe(name: str, subscriber: Subscriber) -> Callable[[], None]:
+    """Call ``subscriber`` with the fields of each event of that name.
+
+    Returns:
+        A function that ends the subscription; calling it again does nothing.
+
+    Raises:
+        ValueError: there is no such event.
+    """
+    if name not in EVENTS:
+        msg = f"there is no event '{name}'; there is {', '.join(EVENTS)}"
+        raise ValueError(msg)
+    subscribers = _subscribers[name]
+    subscribers.append(subscriber)
+
+    def end() -> None:
+        if subscriber in subscribers:
+            subscribers.remove(subscriber)
+
+    return end
+
+
+def emit(name: str, **fields: Any) -> None:
+    """Tell all subscribers; the fields are those of the table, no more and no less."""
+    if fields.keys() != EVENTS[name].keys():
+        msg = f"{name} has the fields {', '.join(EVENTS[name])}, not {', '.join(fields)}"
+        raise TypeError(msg)
+    for subscriber in list(_subscribers[name]):
+        try:
+            subscriber(fields)
+        except Exception:
+            logger.exception("a subscriber to %s raised; the others are told all the same", name)
