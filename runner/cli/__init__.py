@@ -23,6 +23,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "worker": Command("runner.cli.work", "app", "Run jobs, by settings.toml or an arq settings class."),
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
+    "bench": Command("runner.cli.bench", "app", "Measure how fast this machine runs jobs, beside others."),
     "config": Command("runner.cli.config", "app", "Show the settings that apply, and where each comes from."),
 }
 

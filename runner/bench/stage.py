@@ -1,0 +1,71 @@
+"""The server that a bench runs on: its own, with an append-only file, in a folder that goes afterwards."""
+
+import contextlib
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from .. import local_server
+
+RESULTS = "arq:result:*"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A server, and a folder for what the bench writes.
+
+    Attributes:
+        folder: of this bench alone.
+        url: the server's.
+        redis: a blocking connection to it, for whoever watches.
+    """
+
+    folder: Path
+    url: str
+    redis: Any
+
+    def clear(self) -> None:
+        """Empty the server, so that each measure begins alike."""
+        self.redis.flushall()
+
+    def cpu_s(self) -> float:
+        """Give the processor time that the server has used."""
+        used = self.redis.info("cpu")
+        return used["used_cpu_user"] + used["used_cpu_sys"]
+
+    def memory(self) -> int:
+        """Give the bytes that the server holds."""
+        return self.redis.info("memory")["used_memory"]
+
+    def commands(self) -> int:
+        """Count the commands that the connections of others have sent."""
+        own = self.redis.client_id()
+        others = (client for client in self.redis.client_list() if int(client["id"]) != own)
+        return sum(int(client["tot-cmds"]) for client in others)
+
+    def results(self) -> int:
+        """Count the results that are kept; ours have arq's names."""
+        return sum(1 for _ in self.redis.scan_iter(RESULTS, count=1000))
+
+
+@contextlib.contextmanager
+def stage(*, fsync: local_server.AppendFsync = "everysec") -> Generator[Stage]:
+    """Start a server and stop it at the end.
+
+    Args:
+        fsync: when it writes its file to the disk.
+
+    Raises:
+        MissingExtra: the server's program is not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="runner-bench-") as name:
+        folder = Path(name)
+        with (
+            local_server.attach(folder / "server", appendfsync=fsync) as server,
+            Redis.from_url(server.url) as redis,
+        ):
+            yield Stage(folder, server.url, redis)

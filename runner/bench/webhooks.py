@@ -1,0 +1,119 @@
+"""Signed deliveries to a fast local receiver, everything on: guard, deadline, cap on the body, results."""
+
+import contextlib
+import json
+import urllib.request
+from collections.abc import Generator
+
+from ..errors import RunnerError
+from .drain import Drained, crew
+from .options import Options
+from .peers import PEERS, WEBHOOK, Ours, Peer
+from .process import Process, python
+from .report import Kind, Sample
+from .stage import Stage
+
+BODY_BYTES = 1024
+PEER_JOBS = 600
+"""What stock arq is given at most: with 200 requests in flight its client does 10 to 100 a second."""
+SLOW_S = 1.0
+SLOW_IN_FLIGHT = 5
+SLOW_ROUNDS = 4
+"""The slow receiver is sent four rounds of five times as many at once as the fast one."""
+
+FIGURES = {
+    "runner jobs": Kind("deliveries", "all"),
+    "runner rate": Kind("deliveries/s"),
+    "runner worker CPU": Kind("µs/delivery"),
+    "runner server CPU": Kind("µs/delivery"),
+    "bare loop rate": Kind("requests/s"),
+    "bare loop CPU": Kind("µs/request"),
+    "runner / bare loop": Kind("x", ">= 0.6"),
+    "runner / bare loop, by CPU": Kind("x", ">= 0.6"),
+    "arq rate": Kind("deliveries/s"),
+    "arq worker CPU": Kind("µs/delivery"),
+    "arq server CPU": Kind("µs/delivery"),
+    "runner / arq": Kind("x", ">= 50"),
+    "slow receiver / ideal": Kind("x", "<= 1.7"),
+}
+
+
+def measure(stage: Stage, options: Options) -> Sample:
+    """Deliver through our queue, without one, through stock arq's, and to a receiver that takes a second."""
+    with _receiver(stage, 0.0) as receiver:
+        ours = _drain(stage, Ours(), receiver, options.jobs, options.concurrency, options.processes)
+        sample = ours.sample(Ours.name) | _bare(stage, receiver, options, ours)
+        for name in options.versus:
+            jobs = min(options.jobs, PEER_JOBS)
+            theirs = _drain(stage, PEERS[name], receiver, jobs, options.concurrency, options.processes)
+            sample |= theirs.sample(name) | {f"{Ours.name} / {name}": ours.rate / theirs.rate}
+    with _receiver(stage, SLOW_S) as receiver:
+        slots = options.concurrency * SLOW_IN_FLIGHT
+        slow = _drain(stage, Ours(), receiver, slots * SLOW_ROUNDS, slots, 1)
+        return sample | {"slow receiver / ideal": slow.seconds / (SLOW_S * SLOW_ROUNDS)}
+
+
+class _Receiver:
+    """The receiver's address, and what it has seen."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/hook"
+
+    def counts(self) -> dict[str, int]:
+        with urllib.request.urlopen(self.url) as answer:  # noqa: S310 - our own receiver
+            return json.loads(answer.read())
+
+
+@contextlib.contextmanager
+def _receiver(stage: Stage, delay_s: float) -> Generator[_Receiver]:
+    arguments = ["runner.bench.receiver", str(delay_s)]
+    with python(arguments, folder=stage.folder, name="receiver", environment={}, is_heard=True) as process:
+        yield _Receiver(int(_line(process)))
+
+
+def _drain(stage: Stage, peer: Peer, receiver: _Receiver, jobs: int, slots: int, processes: int) -> Drained:
+    before = receiver.counts()
+    with crew(stage, peer, max_jobs=slots, processes=processes) as workers:
+        workers.enqueue(WEBHOOK, (receiver.url, "x" * BODY_BYTES), jobs)
+        drained = workers.drain(count=jobs)
+        workers.check_results(jobs)
+    after = receiver.counts()
+    arrived, signed = after["received"] - before["received"], after["signed"] - before["signed"]
+    if arrived != jobs or (signed != jobs and peer.name == Ours.name):
+        msg = (
+            f"{peer.name}: {jobs} webhooks were enqueued, the receiver got {arrived}, {signed} of them signed"
+        )
+        raise RunnerError(msg)
+    return drained
+
+
+def _bare(stage: Stage, receiver: _Receiver, options: Options, ours: Drained) -> Sample:
+    arguments = [
+        "runner.bench.bare",
+        receiver.url,
+        *map(str, (options.jobs, options.concurrency, BODY_BYTES)),
+    ]
+    with python(arguments, folder=stage.folder, name="bare", environment={}, is_heard=True) as process:
+        took = json.loads(_line(process))
+    rate, cpu_s = options.jobs / took["seconds"], took["cpu_s"]
+    sample = {
+        "bare loop rate": rate,
+        "bare loop CPU": cpu_s / options.jobs * 1e6,
+        "runner / bare loop": ours.rate / rate,
+    }
+    if ours.worker_cpu_s:
+        sample["runner / bare loop, by CPU"] = cpu_s / ours.worker_cpu_s
+    return sample
+
+
+def _line(process: Process) -> str:
+    """Wait for what a child says.
+
+    Raises:
+        RunnerError: it ended without a word.
+    """
+    line = process.child.stdout.readline().decode() if process.child.stdout is not None else ""
+    if not line:
+        process.child.wait()
+        process.check()
+    return line
