@@ -8,9 +8,9 @@ The life of a job:
                    └────────── replay ── dead ◄────────┘ ├── Cancelled ──────────► cancelled
                                                          └── lease ran out ──────► ready
 
-The words: a *task* is a coroutine function declared with ``@task``; a *job* is one enqueued call of it, in a *queue*,
-*due* from a moment on; a worker *claims* due jobs, which gives it a *lease*; an *attempt* is one execution; it ends
-in an *outcome*. What will not run again by itself is a *dead letter*.
+The words: a *task* is a coroutine function declared with ``@task``; a *job* is one enqueued call of it, in a
+*queue*, *due* from a moment on; a worker *claims* due jobs, which gives it a *lease*; an *attempt* is one
+execution; it ends in an *outcome*. What will not run again by itself is a *dead letter*.
 
 Everything public is importable from here, and imported when first asked for.
 """

@@ -1,10 +1,10 @@
-"""The composition root: a Runner knows settings and tasks, and makes the client and the worker out of them."""
+"""The composition root: a Runner knows settings and tasks, and makes client and worker out of them."""
 
 import asyncio
 import contextlib
 import importlib
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -13,16 +13,21 @@ from redis.asyncio import ConnectionPool
 
 from . import local_server
 from .client import Bulk, Client, Job
+from .client.bulk import Calls
+from .embedded_worker import embedded_worker
 from .engine.worker import Worker
 from .errors import InvalidTask, RunnerError, SettingsError
+from .registry import Registry
 from .settings import Settings, load_settings
 from .settings.masking import masked_text
-from .registry import Registry
-from .tasks import Call, Task
-from .worker_settings import worker_parameters
+from .tasks import Task
+from .uncancelled import in_thread, to_the_end
+from .worker_parameters import worker_parameters
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Lifespan = Callable[[Any], contextlib.AbstractAsyncContextManager[None]]
 
 
 class Runner:
@@ -45,6 +50,7 @@ class Runner:
         self._client: Client | None = None
         self._server: local_server.LocalServer | None = None
         self._users = 0
+        self._turn = asyncio.Lock()
 
     @classmethod
     def from_settings(cls, path: Path | None = None, *, tasks: Iterable[Task[..., Any]] = ()) -> Self:
@@ -55,25 +61,57 @@ class Runner:
         """
         return cls(load_settings(path), tasks=tasks)
 
-    # -- client -----------------------------------------------------------------------------------------------
+    # -- client -----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Connect; entering again inside shares the connection."""
+        """Connect; entering again inside shares the connection.
+
+        Raises:
+            ServerUnreachable: there is no server at ``redis.url``.
+            ServerError: it refuses, or the embedded one does not start.
+        """
+        if self._users == 0 and not self._turn.locked():
+            self._turn = asyncio.Lock()  # one that was waited for belongs to the loop of then
         self._users += 1
-        if self._client is None:
-            url = await asyncio.to_thread(self.server_url)
-            self._client = make_client(url, self.settings)
-            await self._client.ping()
+        try:
+            async with self._turn:
+                if self._client is None:
+                    self._client = await self._connect()
+        except BaseException:
+            await self._leave()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._leave()
+
+    async def _connect(self) -> Client:
+        url = await in_thread(self.server_url)
+        client = make_client(url, self.settings)
+        try:
+            await client.ping()
+        except BaseException:
+            await to_the_end(client.close())
+            raise
+        return client
+
+    async def _leave(self) -> None:
         self._users -= 1
-        if self._users == 0 and self._client is not None:
+        if self._users == 0:
+            await to_the_end(self._disconnect())
+
+    async def _disconnect(self) -> None:
+        async with self._turn:
+            if self._users:  # somebody came in meanwhile
+                return
             client, self._client = self._client, None
-            await client.close()
-            await asyncio.to_thread(self.detach)
+            try:
+                if client is not None:
+                    await client.close()
+            finally:
+                await in_thread(self.detach)
 
     @property
     def client(self) -> Client:
@@ -93,7 +131,7 @@ class Runner:
 
     async def enqueue_many(
         self,
-        calls: Iterable[Call[Any]] | AsyncIterable[Call[Any]],
+        calls: Calls,
         *,
         bulk_id: str | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -105,11 +143,11 @@ class Runner:
         """Make a handle on a job from its id."""
         return self.client.job(job_id, queue=queue, task=task)
 
-    # -- tasks ------------------------------------------------------------------------------------------------
+    # -- tasks ------------------------------------------------------------------------------------------
 
     @property
     def registry(self) -> Registry:
-        """The tasks of the modules that ``settings.tasks`` names, imported at first use, and the given ones.
+        """The given tasks and those of the modules in ``settings.tasks``, imported at first use.
 
         Raises:
             InvalidTask: two tasks of one name.
@@ -122,32 +160,51 @@ class Runner:
             self._registry = registry
         return self._registry
 
-    # -- worker -----------------------------------------------------------------------------------------------
+    # -- inside an app ----------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def worker(self, *, queues: Sequence[str] = ()) -> AsyncIterator[Worker]:
+    async def worker(self, *, queues: Sequence[str] = ()) -> AsyncGenerator[Worker]:
         """Run a worker inside this event loop; at the end it finishes its jobs within the grace.
 
-        Signals and logging stay the host's.
+        Signals and logging stay the host's. A cancellation during the grace ends it; what still runs is given
+        back all the same.
 
         Args:
             queues: only these of the queues in settings; empty for all.
+
+        Raises:
+            RunnerError: it cannot start: no server, one that may lose jobs, no tasks, an unknown queue.
         """
         async with self:
-            url = await asyncio.to_thread(self.server_url)
-            worker = Worker(**worker_parameters(self, url, queues=queues), handle_signals=False)
-            serving = asyncio.create_task(worker.main())
-            try:
+            parameters = worker_parameters(self, self.server_url(), queues=queues)
+            async with embedded_worker(parameters, grace_s=self.settings.worker.grace) as worker:
                 yield worker
-            finally:
-                await _finish(worker, self.settings.worker.grace)
-                await worker.close()
-                await asyncio.gather(serving, return_exceptions=True)
 
-    # -- server -----------------------------------------------------------------------------------------------
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: Any) -> AsyncGenerator[None]:
+        """Connect for the life of an app: ``FastAPI(lifespan=runner.lifespan)``, Starlette likewise."""
+        async with self:
+            yield
+
+    def lifespan_with(self, *, worker: bool = False, queues: Sequence[str] = ()) -> Lifespan:
+        """Give a lifespan as above, with a worker inside the app if asked for, of these queues."""
+
+        @contextlib.asynccontextmanager
+        async def lifespan(_app: Any) -> AsyncGenerator[None]:
+            async with self.worker(queues=queues) if worker else self:
+                yield
+
+        return lifespan
+
+    async def cleanup_ctx(self, _app: Any) -> AsyncGenerator[None]:
+        """Connect for the life of an aiohttp app: ``app.cleanup_ctx.append(runner.cleanup_ctx)``."""
+        async with self:
+            yield
+
+    # -- server -----------------------------------------------------------------------------------------
 
     def server_url(self) -> str:
-        """Give the server's address; with ``redis.url = "embedded"`` start or adopt the local server first."""
+        """Give the server's address; with ``redis.url = "embedded"`` start or adopt the local one first."""
         redis = self.settings.redis
         if redis.url != "embedded":
             return redis.url
@@ -160,14 +217,6 @@ class Runner:
         server, self._server = self._server, None
         if server is not None:
             server.detach()
-
-
-async def _finish(worker: Worker, grace_s: float) -> None:
-    """Claim nothing more and let running jobs end, at most this long; ``close`` gives the rest back."""
-    worker.allow_pick_jobs = False
-    give_up_at = asyncio.get_running_loop().time() + grace_s
-    while worker.tasks and (left := give_up_at - asyncio.get_running_loop().time()) > 0:
-        await asyncio.wait(list(worker.tasks.values()), timeout=left)
 
 
 def make_client(url: str, settings: Settings) -> Client:
@@ -188,9 +237,10 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is not None and not name.startswith(error.name):
-            raise
-        msg = f"tasks: there is no module '{name}' (looked in the current folder too); check the name in settings.toml"
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there; what it imports is not
+        where = "looked in the current folder too; check the name in settings.toml"
+        msg = f"tasks: there is no module '{name}' ({where})"
         raise SettingsError(msg) from error
     except InvalidTask as error:
         msg = f"module '{name}': {error}"

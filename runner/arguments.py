@@ -1,22 +1,25 @@
 """What a task's signature says about its arguments and its result.
 
-The rule both sides share: a value must survive JSON and come back as what the annotation names. Plain JSON types are
-checked by ``isinstance``; richer ones (datetime, Decimal, UUID, bytes, dataclasses, pydantic models, containers of
-them) are encoded and decoded again by the annotation, which is exactly what the worker will do. A parameter without
-an annotation takes any JSON value and arrives as plain JSON.
+The rule both sides share: a value must survive JSON and come back as what the annotation names. Plain JSON
+types are checked by ``isinstance``; richer ones (datetime, Decimal, UUID, bytes, dataclasses, pydantic models,
+containers of them) are encoded and decoded again by the annotation, which is exactly what the worker will do.
+A parameter without an annotation takes any JSON value and arrives as plain JSON.
 """
 
 import inspect
-import math
+import logging
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
 from .errors import InvalidArguments
+from .json_values import decode_rich, encode_rich, refuse_inexact
 
-MAX_DEPTH = 64
+logger = logging.getLogger("runner")
+
 _PLAIN: dict[Any, tuple[type, ...]] = {
     str: (str,),
     int: (int,),
@@ -25,53 +28,6 @@ _PLAIN: dict[Any, tuple[type, ...]] = {
     type(None): (type(None),),
     None: (type(None),),
 }
-
-
-class NotEncodable(ValueError):
-    """A value that JSON cannot carry, with the path to it."""
-
-
-def encode_rich(value: Any) -> Any:
-    """Turn what msgspec does not know into what it does (pydantic models).
-
-    Raises:
-        NotEncodable: nothing here knows the type.
-    """
-    dump = getattr(value, "model_dump", None)
-    if dump is not None:
-        return dump(mode="json")
-    msg = f"{type(value).__qualname__} cannot be encoded as JSON"
-    raise NotEncodable(msg)
-
-
-def decode_rich(kind: Any, value: Any) -> Any:
-    """Build what msgspec does not know out of plain JSON (pydantic models)."""
-    validate = getattr(kind, "model_validate", None)
-    if validate is not None:
-        return validate(value)
-    msg = f"{kind!r} cannot be made from JSON"
-    raise TypeError(msg)
-
-
-def refuse_inexact(value: Any, depth: int = 0) -> None:
-    """Refuse what JSON would silently change: NaN and infinities, and nesting beyond MAX_DEPTH.
-
-    Raises:
-        NotEncodable: says what was found.
-    """
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return
-    if kind is float:
-        if not math.isfinite(value):
-            msg = f"{value!r} has no JSON form"
-            raise NotEncodable(msg)
-    elif kind in (list, tuple, dict):
-        if depth >= MAX_DEPTH:
-            msg = f"nested deeper than {MAX_DEPTH}"
-            raise NotEncodable(msg)
-        for item in value.values() if kind is dict else value:
-            refuse_inexact(item, depth + 1)
 
 
 class Converter:
@@ -95,7 +51,7 @@ class Converter:
             NotEncodable: JSON cannot carry it.
             TypeError: it is not of the annotated type.
         """
-        refuse_inexact(value)
+        refuse_inexact(value, text_keys=self.plain is not None or self.is_untyped)
         if self.plain is not None:
             if not isinstance(value, self.plain) or (type(value) is bool and bool not in self.plain):
                 msg = f"expected {_name(self.kind)}, got {type(value).__name__} {_short(value)}"
@@ -112,7 +68,7 @@ class Converter:
         if self.is_untyped or (self.plain is not None and isinstance(value, self.plain)):
             return value
         try:
-            return msgspec.convert(value, self.kind, dec_hook=decode_rich)
+            return msgspec.convert(value, self.kind, dec_hook=decode_rich, str_keys=True)
         except ValueError as error:
             msg = f"expected {_name(self.kind)}: {str(error).splitlines()[0]}"
             raise TypeError(msg) from error
@@ -204,7 +160,7 @@ class Parameters:
         return dict(bound.arguments)
 
     def rebuild_result(self, value: Any) -> Any:
-        """Give the task's result as annotated, out of plain JSON; as it is when the annotation does not fit it."""
+        """Give the task's result as annotated, out of plain JSON; as it is when that does not fit it."""
         try:
             return self.converters["return"].rebuild(value)
         except TypeError:
@@ -214,12 +170,8 @@ class Parameters:
     def converters(self) -> dict[str, Converter]:
         """One Converter a parameter, and one named ``return``."""
         if self._converters is None:
-            try:
-                hints = typing.get_type_hints(self._fn)
-            except (NameError, TypeError, AttributeError):
-                hints = {}
-            names = [p.name for p in self._rest]
-            self._converters = {n: _converter(hints.get(n, Any)) for n in [*names, "return"]}
+            names = self.names
+            self._converters = {n: _converter(_annotation(self._fn, n)) for n in (*names, "return")}
             if all(p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in self._rest):
                 self._simple = [self._converters[n] for n in names]
         return self._converters
@@ -238,14 +190,29 @@ class Parameters:
             msg = f"task '{task}' takes {self._bindable}: {error}"
             raise InvalidArguments(msg) from None
         for name, value in bound.arguments.items():
-            kind = self._bindable.parameters[name].kind
+            kind, converter = self._bindable.parameters[name].kind, converters[name]
             if kind is inspect.Parameter.VAR_POSITIONAL:
-                bound.arguments[name] = tuple(_apply(task, name, converters[name], v, check_only) for v in value)
+                visited: Any = tuple(_apply(task, name, converter, v, check_only) for v in value)
             elif kind is inspect.Parameter.VAR_KEYWORD:
-                bound.arguments[name] = {k: _apply(task, k, converters[name], v, check_only) for k, v in value.items()}
+                visited = {k: _apply(task, k, converter, v, check_only) for k, v in value.items()}
             else:
-                bound.arguments[name] = _apply(task, name, converters[name], value, check_only)
+                visited = _apply(task, name, converter, value, check_only)
+            bound.arguments[name] = visited
         return list(bound.args), dict(bound.kwargs)
+
+
+def _annotation(fn: Callable[..., Any], name: str) -> Any:
+    """Resolve one annotation by itself: one that cannot be (see TYPE_CHECKING) costs no other its type."""
+    written = getattr(fn, "__annotations__", {})
+    if name not in written:
+        return Any
+    probe = SimpleNamespace(__annotations__={name: written[name]})
+    try:
+        return typing.get_type_hints(probe, globalns=getattr(inspect.unwrap(fn), "__globals__", {}))[name]
+    except (NameError, TypeError, AttributeError) as error:
+        where, what = f"{fn.__module__}.{fn.__qualname__}", f"'{name}' is taken as untyped ({error})"
+        logger.warning("%s: %s; import what its annotation names outside of TYPE_CHECKING", where, what)
+        return Any
 
 
 def _apply(task: str, name: str, converter: Converter, value: Any, check_only: bool) -> Any:
@@ -260,7 +227,7 @@ def _apply(task: str, name: str, converter: Converter, value: Any, check_only: b
 
 
 def _name(kind: Any) -> str:
-    return getattr(kind, "__name__", None) if isinstance(kind, type) else str(kind).replace("typing.", "")  # pyright: ignore[reportReturnType]
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
 def _short(value: Any) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .effects import DEFAULT_TTL_S
-from .errors import Delay, Snooze
+from .errors import Delay, RunnerError, Snooze
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ class Context(dict[str, Any]):
 
     @property
     def fence(self) -> int:
-        """A number that is higher than that of any earlier attempt of this job: let resources refuse lower ones."""
+        """A number higher than that of any earlier attempt of this job: let resources refuse lower ones."""
         return self.running.fence
 
     @property
@@ -57,17 +57,17 @@ class Context(dict[str, Any]):
     @property
     def http(self) -> httpx.AsyncClient:
         """The worker's one shared HTTP client: guarded, bounded, without cookies, redirects or proxies."""
-        return self["http"]
+        return self._given("http")
 
     @property
     def settings(self) -> Any:
         """The worker's Settings (runner.settings)."""
-        return self["settings"]
+        return self._given("settings")
 
     @property
     def enqueue(self) -> Callable[..., Awaitable[Any]]:
         """``runner.enqueue``, on the worker's own connection."""
-        return self["runner"].enqueue
+        return self._given("runner").enqueue
 
     @property
     def lock_fence(self) -> int:
@@ -114,7 +114,7 @@ class Context(dict[str, Any]):
         return self["effects"].idempotent(self.running, name, key, request=request, ttl=ttl, wait=wait)
 
     def lock(self, name: str, *, wait: Delay | str = 30.0) -> AbstractAsyncContextManager[int]:
-        """Hold a lock: ``async with ctx.lock("till 7") as fence:``; inside a hold of the same name it is free.
+        """Hold a lock: ``async with ctx.lock("till 7") as fence:``; free inside a hold of the same name.
 
         Give the fence to what the lock protects and let that refuse lower ones: only then is it safe against
         a holder that was paused and does not know yet that it has lost the lock.
@@ -133,7 +133,9 @@ class Context(dict[str, Any]):
         deadline = self.running.deadline
         return None if deadline is None else deadline - self.clock.monotonic()
 
-    def snooze(self, delay: Delay | None = None, *, until: datetime | None = None, reason: str = "snoozed") -> None:
+    def snooze(
+        self, delay: Delay | None = None, *, until: datetime | None = None, reason: str = "snoozed"
+    ) -> NoReturn:
         """End this attempt now and come back later, without spending an attempt.
 
         Raises:
@@ -142,12 +144,24 @@ class Context(dict[str, Any]):
         raise Snooze(delay, until=until, reason=reason)
 
     async def progress(self, done: float, note: str = "") -> None:
-        """Tell whoever looks at the job how far it is.
+        """Tell whoever looks at the job (``job.info()``) how far it is.
+
+        Costs one round trip, shared with the other calls of the same moment. A server that is away costs the
+        report, not the job.
 
         Args:
             done: a share from 0 to 1.
-            note: a short line for people.
+            note: a line for people; cut to 200 characters.
 
-        Costs one round trip, shared with the other calls of the same moment.
+        Raises:
+            ValueError: ``done`` is no share.
         """
-        await self["report_progress"](self.running, done, note)
+        await self._given("report_progress")(self.running, done, note)
+
+    def _given(self, name: str) -> Any:
+        """Give what ``runner.WorkerSettings`` puts into every ctx at startup."""
+        try:
+            return self[name]
+        except KeyError:
+            msg = f"ctx has no '{name}': this worker was not made by runner.WorkerSettings or Runner.worker()"
+            raise RunnerError(msg) from None

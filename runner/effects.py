@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from .arguments import NotEncodable
 from .errors import Delay, InvalidArguments, seconds
 from .fingerprint import digest
+from .json_values import NotEncodable
 
 Named = Mapping[str, Any]
 """The arguments of a call by their parameters' names, defaults filled in."""
@@ -167,8 +167,8 @@ def checked_name(name: str) -> str:
     Raises:
         ValueError: says why.
     """
-    if not name or len(name) > MAX_NAME or any(ord(c) < 32 for c in name):
-        msg = f"a lock's name is 1 to {MAX_NAME} characters without control characters, not {name[:40]!r}"
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        msg = f"a lock's name is 1 to {MAX_NAME} printable characters, not {name[:40]!r}"
         raise ValueError(msg)
     return name
 

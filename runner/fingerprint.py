@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from .arguments import MAX_DEPTH, NotEncodable, encode_rich, refuse_inexact
+from .json_values import MAX_DEPTH, NotEncodable, encode_rich, refuse_inexact
 
 _AS_TEXT: dict[type, str] = {Decimal: "$decimal", UUID: "$uuid", timedelta: "$timedelta"}
 _AS_ISO = (datetime, date, time)
@@ -39,14 +39,11 @@ def canonical(value: Any) -> bytes:
     Raises:
         NotEncodable: names the type that has none, or says NaN, infinite, too deep.
     """
-    return _encode(value if _is_plain(value) else _exact(value, 0))
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether there is nothing to translate: a flat dict of plain values, as most arguments are."""
-    if type(value) is not dict:
-        return type(value) in _PLAIN
-    return all(type(v) in _PLAIN for v in value.values()) and not any(k[:1] == "$" for k in value)
+    if type(value) is dict and _PLAIN.issuperset(map(type, value.values())):
+        form = _encode(value)  # the arguments of most calls: nothing to translate, unless a key needs its "$"
+        if b'"$' not in form:
+            return form
+    return _encode(_exact(value, 0))
 
 
 def _exact(value: Any, depth: int) -> Any:

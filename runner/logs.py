@@ -18,7 +18,7 @@ class JsonFormatter(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": record.getMessage().encode(errors="backslashreplace").decode(),
         }
         line.update({name: value for name in _KEPT if (value := getattr(record, name, None)) is not None})
         if record.exc_info:
@@ -33,7 +33,11 @@ def configure_logging(settings: LogsGroup) -> None:
     if logger.handlers or logging.getLogger().handlers:
         return
     handler = logging.StreamHandler()
-    formatter = JsonFormatter() if settings.format == "json" else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+    formatter = (
+        JsonFormatter()
+        if settings.format == "json"
+        else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+    )
     handler.setFormatter(formatter)
     logger.addHandler(handler)
     logger.propagate = False

@@ -79,8 +79,8 @@ class Task(Generic[P, R]):
         """Give the same task, placed otherwise; see Placement for the units.
 
         Raises:
-            InvalidJob: delay and until together, a naive datetime, a delay that is negative or NaN, a key or a
-                queue that cannot be part of a key on the server.
+            InvalidJob: delay and until together, a naive datetime, a delay that is negative or NaN, a key or
+                a queue that cannot be part of a key on the server.
         """
         placement = self.placement.but(
             self.name, queue=queue, key=key, delay=delay, until=until, expires=expires

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ..arguments import encode_rich
 from ..errors import InvalidArguments, InvalidTask, PayloadTooLarge
+from ..json_values import encode_rich
 from ..tasks import Task
 from ..wire import codec
 from ..wire.scripts import Entry

@@ -43,7 +43,8 @@ async def patiently(call: Callable[[], Awaitable[T]], *, for_s: float, address: 
 
 def refusal(error: BaseException, address: str) -> ServerError:
     """Say what the server refuses, and what may help."""
-    cure = "; check user and password in redis.url" if isinstance(error, AuthenticationError) else ""
+    is_login = isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError)
+    cure = "; check user and password in redis.url" if is_login else ""
     return ServerError(f"the server at {address} refuses: {error}{cure}")
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ..json_values import encode_rich
 from ..errors import InvalidArguments
+from ..json_values import encode_rich
 from ..registry import Registry
 from ..tasks import Task
 from ..wire import codec

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from arq.jobs import Deserializer, SerializationError, Serializer, deserialize_job_raw, serialize_result
 
-from ..arguments import NotEncodable, refuse_inexact
 from ..errors import JobFailed
 from ..job import Attempt
+from ..json_values import NotEncodable, refuse_inexact
 from ..wire import codec
 
 logger = logging.getLogger("runner.engine")

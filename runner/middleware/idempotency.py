@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..arguments import NotEncodable, Parameters
+from ..arguments import Parameters
 from ..effects import Idempotency
 from ..errors import (
     GiveUp,
@@ -32,13 +32,13 @@ from ..outcome import Dead, Failed, Lost, Outcome, Snoozed, Succeeded
 from ..wire import codec
 from ..wire.effects import BeginAnswer, BeginAsk, EffectEnd, Step, owner_of
 from .chain import CallNext
-from .holds import Held, Holds, forget
+from .holds import Holds
 from .lock import busy_s
 
 logger = logging.getLogger("runner.middleware")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Effect:
     """Which effect, for whom.
 
@@ -48,6 +48,7 @@ class Effect:
         digest: of the key.
         fingerprint: of the request; another one under the same key is a conflict.
         ttl_ms: how long done and failed are remembered.
+        owner: names the attempt to the scripts.
     """
 
     holds: Holds
@@ -55,11 +56,10 @@ class Effect:
     digest: str
     fingerprint: str
     ttl_ms: int
+    owner: str = field(init=False)
 
-    @property
-    def owner(self) -> str:
-        """Give the word that names the attempt to the scripts."""
-        return owner_of(self.attempt.token, self.attempt.fence, self.attempt.job_id)
+    def __post_init__(self) -> None:
+        self.owner = owner_of(self.attempt.token, self.attempt.fence, self.attempt.job_id)
 
     async def begin(self, *, wait_s: float) -> BeginAnswer:
         """Ask what is known, waiting at most so long for somebody else who makes the effect happen.
@@ -69,13 +69,13 @@ class Effect:
         """
         request = BeginAsk(self.digest, self.fingerprint, self.owner)
         answer = await self.holds.scripts.begin.put(request)
-        if answer.word != "busy" or wait_s <= 0:
+        if answer[0] != b"busy" or wait_s <= 0:
             return answer
 
         async def ask() -> int | None:
             nonlocal answer
             answer = await self.holds.scripts.begin.put(request)
-            return int(answer.data.split(b" ", 1)[0]) if answer.word == "busy" else None
+            return int(answer[1].split(b" ", 1)[0]) if answer[0] == b"busy" else None
 
         await self.holds.wait(f"once {self.digest}", ask, wait_s)
         return answer
@@ -93,7 +93,7 @@ class Effect:
 
     def leave(self) -> None:
         """Say that nobody knows whether it happened: the next caller gets RECOVER. Costs no wait."""
-        forget(self.holds.scripts.leave.put(EffectEnd(self.digest, self.owner, "U", 0, b"")))
+        self.holds.scripts.leave.post(EffectEnd(self.digest, self.owner, "U", 0, b""))
 
 
 @dataclass(slots=True)
@@ -157,16 +157,16 @@ class Once:
 async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenerator[Once, None]:
     """Guard a block of a task; see ``Context.idempotent``."""
     answer = await effect.begin(wait_s=wait_s)
-    match answer.word:
-        case "done":
-            yield Once(effect, done=True, result=msgspec.json.decode(answer.data))
+    match answer:
+        case b"done", data:
+            yield Once(effect, done=True, result=msgspec.json.decode(data))
             return
-        case "failed":
-            msg = f"{what} failed for good before: {_error(answer.data)}"
+        case b"failed", data:
+            msg = f"{what} failed for good before: {_error(data)}"
             raise GiveUp(msg)
-        case "conflict":
-            raise _conflict(what, effect, answer)
-        case "busy":
+        case b"conflict", known:
+            raise IdempotencyConflict(what, known=known.decode(), given=effect.fingerprint)
+        case b"busy", _:
             raise Snooze(busy_s(effect.attempt), reason=f"{what} is in progress")
         case _:
             once = _once(effect, answer)
@@ -213,20 +213,17 @@ class OnceForKey:
             answer = await effect.begin(wait_s=self.idempotency.wait_s)
         except ServerUnreachable as error:
             return Snoozed(1000, str(error))
-        if (known := _known(effect, answer)) is not None:
+        if answer[0] != b"new" and (known := _known(effect, answer)) is not None:
             return known
         attempt.ctx["once"] = _once(effect, answer)
-        held = effect.holds.add(f"once:{digest}", effect.owner, attempt)
-        return await self._run(effect, held, call_next)
-
-    async def _run(self, effect: Effect, held: Held, call_next: CallNext) -> Outcome:
+        held = effect.holds.add("once:" + digest, effect.owner, attempt)
         is_written = False
         try:
-            outcome = held.judge(await call_next(effect.attempt))
+            outcome = held.judge(await call_next(attempt))
             match outcome:
                 case Succeeded(result):
                     is_written = await effect.end("D", _result_bytes(result))
-                case Failed(error) if self.is_final(effect.attempt, error):
+                case Failed(error) if self.is_final(attempt, error):
                     is_written = await effect.end("F", _error_bytes(error))
                 case Lost():
                     is_written = True
@@ -239,35 +236,32 @@ class OnceForKey:
 
 
 def _once(effect: Effect, answer: BeginAnswer) -> Once:
-    steps = msgspec.json.decode(answer.data) if answer.data else {}
-    return Once(effect, is_recovering=answer.word == "recover", steps=steps)
+    word, data = answer
+    return Once(effect, is_recovering=word == b"recover", steps=msgspec.json.decode(data) if data else {})
 
 
 def _known(effect: Effect, answer: BeginAnswer) -> Outcome | None:
     """Give the outcome of a call that must not run; None for one that must."""
-    match answer.word:
-        case "done":
-            return Succeeded(msgspec.json.decode(answer.data))
-        case "failed":
-            return Dead("gave_up", _error(answer.data))
-        case "conflict":
-            return Dead("conflict", _conflict(f"task '{effect.attempt.task}'", effect, answer))
-        case "busy":
-            holder = answer.data.split(b" ", 1)[1].decode()
+    match answer:
+        case b"done", data:
+            return Succeeded(msgspec.json.decode(data))
+        case b"failed", data:
+            return Dead("gave_up", _error(data))
+        case b"conflict", known:
+            what = f"task '{effect.attempt.task}'"
+            return Dead("conflict", IdempotencyConflict(what, known=known.decode(), given=effect.fingerprint))
+        case b"busy", data:
+            holder = data.split(b" ", 1)[1].decode()
             return Snoozed(round(busy_s(effect.attempt) * 1000), f"in progress in job {holder}")
         case _:
             return None
-
-
-def _conflict(what: str, effect: Effect, answer: BeginAnswer) -> IdempotencyConflict:
-    return IdempotencyConflict(what, known=answer.data.decode(), given=effect.fingerprint)
 
 
 def _result_bytes(result: Any) -> bytes:
     """Encode a result; one that cannot be makes the job dead, but its effect has happened all the same."""
     try:
         return codec.encode_value(result)
-    except (NotEncodable, TypeError, ValueError, OverflowError, RecursionError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return b"null"
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ..arguments import encode_rich, refuse_inexact
 from ..errors import JobExpired, JobFailed
+from ..json_values import encode_rich, refuse_inexact
 
 TRACEBACK_BYTES = 8 * 1024
 MESSAGE_CHARS = 2_000
