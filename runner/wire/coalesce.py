@@ -36,7 +36,7 @@ class Coalesced(Generic[Entry, Answer]):
     ) -> None:
         self._send = send
         self._size = size
-        self._waiting: list[tuple[Entry, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[Entry, asyncio.Future[Answer] | None]] = []
         self._sending: asyncio.Task[None] | None = None
 
     def put(self, entry: Entry) -> asyncio.Future[Answer]:
@@ -48,6 +48,12 @@ class Coalesced(Generic[Entry, Answer]):
             self._sending = loop.create_task(self._send_all())
         return answer
 
+    def post(self, entry: Entry) -> None:
+        """Add an entry to the next call and do not ask what became of it."""
+        self._waiting.append((entry, None))
+        if self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send_all())
+
     async def _send_all(self) -> None:
         try:
             while self._waiting:
@@ -58,11 +64,11 @@ class Coalesced(Generic[Entry, Answer]):
                     answers = await self._send([entry for entry, _ in batch])
                 except Exception as error:  # noqa: BLE001 - each caller gets it
                     for _, waiting in (*batch, *self._behind(error)):
-                        if not waiting.done():
+                        if waiting is not None and not waiting.done():
                             waiting.set_exception(error)
                     continue
                 for (_, waiting), answer in zip(batch, answers, strict=True):
-                    if not waiting.done():
+                    if waiting is not None and not waiting.done():
                         waiting.set_result(answer)
         finally:
             self._sending = None
@@ -72,15 +78,15 @@ class Coalesced(Generic[Entry, Answer]):
         while self._sending is not None:
             await asyncio.wait([self._sending])
 
-    def _behind(self, error: Exception) -> list[tuple[Entry, "asyncio.Future[Answer]"]]:
+    def _behind(self, error: Exception) -> "list[tuple[Entry, asyncio.Future[Answer] | None]]":
         """Give those that shall not wait their turn to hear the same: the server is away or full for all."""
         if not isinstance(error, ServerError):
             return []
         behind, self._waiting = self._waiting, []
         return behind
 
-    def _take(self) -> list[tuple[Entry, "asyncio.Future[Answer]"]]:
-        self._waiting = [each for each in self._waiting if not each[1].cancelled()]
+    def _take(self) -> "list[tuple[Entry, asyncio.Future[Answer] | None]]":
+        self._waiting = [each for each in self._waiting if each[1] is None or not each[1].cancelled()]
         count = min(len(self._waiting), MAX_BATCH)
         if self._size is not None:
             count = self._fitting(count, self._size)
