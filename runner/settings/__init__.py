@@ -1,12 +1,13 @@
 """Settings: typed values out of settings.toml, a folder of secrets and the environment, the later winning."""
 
 from .load import Loaded, load, load_settings
-from .model import LimitsGroup, LogsGroup, RedisGroup, Settings, WebhooksGroup, WorkerGroup
+from .model import LimitsGroup, LogsGroup, PaymentsGroup, RedisGroup, Settings, WebhooksGroup, WorkerGroup
 
 __all__ = [
     "LimitsGroup",
     "Loaded",
     "LogsGroup",
+    "PaymentsGroup",
     "RedisGroup",
     "Settings",
     "WebhooksGroup",

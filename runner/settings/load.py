@@ -35,6 +35,7 @@ _EXPECTED = {
     "path_type": "a path",
     "tuple_type": "a list",
     "mapping_type": "a table",
+    "string_pattern_mismatch": "an address: https://host or http://host:port",
     "too_short": "at least {min_length} of them",
 }
 """What pydantic's own checks ask for, by the type of its finding; the rest comes in pydantic's words."""

@@ -14,12 +14,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationInfo,
     field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .units import Count, Duration, Names, Networks, ServerUrl, SigningKeys, Size, Weights
+from .units import Count, Duration, Durations, Name, Names, Networks, ServerUrl, SigningKeys, Size, Weights
 
 
 def _above_zero(value: float) -> float:
@@ -153,13 +154,60 @@ class WebhooksGroup(Group):
         return value
 
 
+class PaymentsGroup(Group):
+    """Payments through a gateway."""
+
+    url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="where the gateway's /v1 lies; empty: no payments",
+    )
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="from RUNNER_PAYMENTS__API_KEY or a file of that name in secrets_dir, not from here",
+    )
+    account: str = Field(
+        default="", description="tells apart what several systems charge at one gateway; never change it"
+    )
+    gateway: Name = Field(
+        default="jobs.payment.http_gateway.HttpGateway", description="class of the adapter (dotted name)"
+    )
+    honours_keys: bool = Field(
+        default=True, description="whether the gateway honours Idempotency-Key; if not, it is asked first"
+    )
+    key_ttl: Span = Field(
+        default=86_400.0,
+        description="how long it surely remembers a key; 8% of it are left as margin (duration)",
+    )
+    lookup: Literal["search", "list"] = Field(
+        default="search", description="search = by metadata; list = page through all of its payments"
+    )
+    timeout: Span = Field(default=30.0, description="one request to the gateway (duration)")
+    retry: Durations = Field(
+        default=(10.0, 60.0, 300.0), description="waits after an answer that did not come (durations)"
+    )
+    proof: Span = Field(
+        default=900.0, description="not found so long after the last send is not executed (duration)"
+    )
+    durable: Literal["always", "server"] = Field(
+        default="always", description="always = refuse a server that does not write each change to disk"
+    )
+    webhook_url: str = Field(
+        default="", pattern=r"^(https?://\S+)?$", description="told when a payment ends; empty: nobody is"
+    )
+    webhook_secret: str = Field(
+        default="", description="signs it: a name below webhooks.secrets; empty: webhooks.default_secret"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set. ``Settings()`` is the defaults and reads nothing; see ``load_settings``."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tasks: Names = Field(
-        default=("jobs.webhook",), description="modules whose tasks a worker runs (dotted names)"
+        default=("jobs.webhook", "jobs.payment"),
+        description="modules whose tasks a worker runs (dotted names)",
     )
     middleware: Names = Field(default=(), description="your own middleware, outermost first (dotted names)")
     secrets_dir: str = Field(default="", description="folder with a file per secret; empty: none (path)")
@@ -168,6 +216,7 @@ class Settings(BaseSettings):
     limits: LimitsGroup = LimitsGroup()
     logs: LogsGroup = LogsGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
+    payments: PaymentsGroup = PaymentsGroup()
 
     @classmethod
     def settings_customise_sources(

@@ -196,13 +196,16 @@ Duration = Annotated[
 ]
 """Held as seconds."""
 
+Durations = Annotated[tuple[Duration, ...], BeforeValidator(parse_list), Field(min_length=1)]
+
 Size = Annotated[
     int, BeforeValidator(parse_size), _schema("integer", pattern=r"^\d+(\.\d+)?([kKmMgG]?[iI]?[bB])?$")
 ]
 """Held as bytes."""
 
 Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1)]
-Names = Annotated[tuple[Annotated[str, AfterValidator(check_name)], ...], BeforeValidator(parse_list)]
+Name = Annotated[str, AfterValidator(check_name)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(parse_list)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(check_network)], ...], BeforeValidator(parse_list)]
 Weights = Annotated[Mapping[str, Count], BeforeValidator(parse_weights), AfterValidator(check_weights)]
 ServerUrl = Annotated[str, AfterValidator(check_url)]

@@ -1,0 +1,33 @@
+"""Payments that never charge twice; docs/payments.md says what is promised and what is not.
+
+| module | holds |
+| --- | --- |
+| `money`, `request`, `declines` | what may be asked for, and what a decline means |
+| `state`, `operation` | the life of an operation; what follows from what a gateway says |
+| `gateway`, `stripe_shape`, `http_gateway` | what a gateway must do and can say; one over HTTP |
+| `store` | the ledger on the server, by scripts |
+| `desk`, `tasks` | one turn at an operation; the jobs |
+| `reconcile`, `report` | both ledgers compared; what is told |
+| `sandbox` | a gateway of our own, to try it all |
+"""
+
+from .reconcile import payment_state, reconcile_payments
+from .tasks import (
+    capture_payment,
+    process_payment,
+    process_refund,
+    refund_payment,
+    resolve_unknown,
+    void_payment,
+)
+
+__all__ = [
+    "capture_payment",
+    "payment_state",
+    "process_payment",
+    "process_refund",
+    "reconcile_payments",
+    "refund_payment",
+    "resolve_unknown",
+    "void_payment",
+]

@@ -1,0 +1,138 @@
+"""One operation, from the ledger to the gateway and back: the one place where a request for money leaves.
+
+begin ──► send | replay ──► react ──┐
+      ──► look | ask ──► conclude ──┤──► record
+      ──► done, wait, stale, mismatch, refused: nothing is sent
+"""
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass, replace
+
+from .gateway import PaymentGateway, Unknown
+from .operation import Doing, Rules, Step, conclude, react
+from .report import message_of
+from .request import Request
+from .state import State
+from .store import Begun, Holder, Message, Operation, Store
+
+logger = logging.getLogger("jobs.payment")
+
+MARGIN_S = 15.0
+KEY_MARGIN = 0.08
+"""Share of a key's life in which it is no longer relied on: 2 of Stripe's 24 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn at an operation came to.
+
+    Attributes:
+        verb: what ``begin`` said, or ``written``, or ``lost``: another attempt has the operation.
+        wait_s: when to come back; 0 where that has no meaning.
+        operation: as it was when it was begun.
+        step: what was written.
+        why: the word for a refusal.
+        message: what the merchant is to be told.
+    """
+
+    verb: str
+    wait_s: float = 0
+    operation: Operation | None = None
+    step: Step | None = None
+    why: str = ""
+    message: Message | None = None
+
+
+class Desk:
+    """Works on operations, one turn at a time.
+
+    Args:
+        store: the ledger.
+        gateway: what moves the money.
+        rules: of that gateway.
+        timeout_s: the longest a request to it takes.
+        key_ttl_s: how long it remembers a key; 0: it does not honour keys.
+        tells: whether the merchant is told of what ends.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        gateway: PaymentGateway,
+        rules: Rules,
+        *,
+        timeout_s: float,
+        key_ttl_s: float,
+        tells: bool = False,
+    ) -> None:
+        self.store = store
+        self.gateway = gateway
+        self._rules = rules
+        self._timeout_s = timeout_s
+        self._safe_s = max(0.0, key_ttl_s * (1 - KEY_MARGIN) - timeout_s)
+        self._tells = tells
+
+    async def take(self, request: Request, job: str, fence: int, *, attempt: int = 1) -> Turn:
+        """Take a turn at an operation: at most one request for money leaves, and its outcome is written."""
+        holder = Holder(job, fence, secrets.token_hex(8))
+        began = asyncio.get_running_loop().time()
+        begun = await self._begin(request, holder, attempt)
+        if begun.verb == "ask":
+            step = await self._look(begun.operation)
+            if step.to is not State.CREATED or step.wait_s:
+                return await self._write(begun.operation, holder.token, step)
+            begun = await self._begin(request, holder, attempt, is_asked=True)
+        if begun.verb in ("send", "replay"):
+            if asyncio.get_running_loop().time() - began > MARGIN_S / 2:
+                return Turn("wait", MARGIN_S, begun.operation)
+            return await self._move(begun, holder.token)
+        if begun.verb == "look":
+            return await self._write(begun.operation, holder.token, await self._look(begun.operation))
+        return Turn(begun.verb, begun.wait_s, begun.operation, why=begun.operation["why"])
+
+    async def _begin(
+        self, request: Request, holder: Holder, attempt: int, *, is_asked: bool = False
+    ) -> Begun:
+        lease_s = 2 * self._timeout_s + MARGIN_S
+        return await self.store.begin(
+            request, holder, lease_s=lease_s, safe_s=self._safe_s, attempt=attempt, is_asked=is_asked
+        )
+
+    async def _move(self, begun: Begun, token: str) -> Turn:
+        """Send the request, and write what came of it even when this attempt is cancelled meanwhile."""
+        doing = _doing(begun.operation)
+        try:
+            outcome = await self.gateway.execute(doing.order)
+        except asyncio.CancelledError:
+            step = react(doing, Unknown("cancelled while the request was under way"), self._rules)
+            await asyncio.shield(self._write(begun.operation, token, replace(step, wait_s=0)))
+            raise
+        step = react(doing, outcome, self._rules)
+        if begun.verb == "replay" and isinstance(outcome, Unknown) and outcome.was_answered:
+            step = conclude(doing, await self.gateway.find(doing.order), self._rules)
+        return await self._write(begun.operation, token, step)
+
+    async def _look(self, operation: Operation) -> Step:
+        doing = _doing(operation)
+        return conclude(doing, await self.gateway.find(doing.order), self._rules)
+
+    async def _write(self, operation: Operation, token: str, step: Step) -> Turn:
+        message = message_of(operation, step) if self._tells else None
+        if step.alert:
+            place = f"{operation['kind']} of order {operation['order']} ({operation['op_id']})"
+            logger.error("payment alert: %s: %s", place, step.reason)
+        if not await self.store.record(operation, token, step, message):
+            return Turn("lost", 1.0, operation)
+        return Turn("written", step.wait_s or 0, operation, step, message=message)
+
+
+def _doing(operation: Operation) -> Doing:
+    return Doing(
+        operation.order(),
+        operation.state,
+        operation.number("tries"),
+        operation.number("reads"),
+        operation.since_send_s,
+    )

@@ -1,0 +1,80 @@
+-- begin: take an operation in hand, making it and reserving its amount when it is new.
+--
+-- FLAGS none
+-- KEYS  pay       hash  the payment: its sums, its operations
+-- KEYS  op        hash  the operation
+-- KEYS  audit     list  transitions, hash-chained
+-- KEYS  open      zset  operation -> look at it at (ms)
+-- KEYS  proven    str   there: nothing of this ledger was ever lost
+-- KEYS  paused    str   there, PX: the gateway wants no new requests
+-- ARGV  now_ms    int   0 = ask the server
+-- ARGV  op_id     str   the operation
+-- ARGV  token     str   random, of this call; proves the lease
+-- ARGV  job       str   the job that asks
+-- ARGV  fence     int   of the job's attempt
+-- ARGV  lease_ms  int   length of the lease
+-- ARGV  asked     int   1: the gateway was asked and does not know the operation
+-- ARGV  safe_ms   int   so long after its first send a key is sure to be honoured; 0 never
+-- ARGV  fields    rest  name, value: the operation as it is when it is new; repeated
+-- GIVES what to do, ms, and the operation as name, value, …
+-- GIVES send, replay, look, ask: it is yours; done: it is closed; wait: somebody has it, or the gateway rests (ms)
+-- GIVES stale: a later attempt of this job has it; mismatch: it is another one; refused and the word for why
+-- FAILS nothing (the server refuses it whole with OOM when memory is full)
+-- COST  O(1)
+-- USES  now text table_of note refusal reserve take differs
+local at = now(now_ms)
+local asks, new, was = {}, {}, table_of(op)
+for i = 1, fields_n, 2 do
+  asks[fields(i)], new[i], new[i + 1] = fields(i + 1), fields(i), fields(i + 1)
+end
+local state, holder = was.state, was.token
+
+local function give(verb, ms)
+  local reply = { verb, ms, 'at', text(at), 'op_id', op_id, 'payment_ref', redis.call('HGET', pay, 'ref') or '' }
+  for name, value in pairs(table_of(op)) do
+    reply[#reply + 1], reply[#reply + 2] = name, value
+  end
+  return reply
+end
+
+if state and differs(was, asks) then
+  return give('mismatch', 0)
+elseif holder == token and not (was.verb == 'ask' and asked == 1) then
+  return give(was.verb, 0)
+elseif holder and was.job == job and tonumber(was.fence) > fence then
+  return give('stale', 0)
+elseif holder and holder ~= token and tonumber(was.lease) > at and not (was.job == job and tonumber(was.fence) < fence) then
+  return give('wait', tonumber(was.lease) - at)
+end
+
+local rests = redis.call('PTTL', paused)
+local reopens = state == 'declined_soft'
+  and tonumber(asks.attempt) == tonumber(was.attempt) + 1
+  and at >= tonumber(was.retry_at)
+if rests > 0 and (not state or reopens or state == 'created') then
+  return give('wait', rests)
+end
+if not state then
+  local why = refusal(table_of(pay), asks)
+  if why then
+    return { 'refused', 0, 'why', why }
+  end
+  reserve(pay, op_id, asks)
+end
+if not state or reopens then
+  redis.call('HSET', op, unpack(new))
+  note(audit, at, op_id, state or '-', 'created', asks.key)
+  state = 'created'
+end
+local is_known = redis.call('EXISTS', proven) == 1 or asked == 1
+local verb, to = take(op, state, at, is_known, safe_ms)
+if verb == 'done' then
+  return give(verb, 0)
+end
+if to ~= state then
+  note(audit, at, op_id, state, to, verb .. ' ' .. job)
+end
+redis.call('HSET', op, 'state', to, 'verb', verb, 'token', token, 'job', job)
+redis.call('HSET', op, 'fence', text(fence), 'lease', text(at + lease_ms))
+redis.call('ZADD', open, text(at + lease_ms), op_id)
+return give(verb, 0)

@@ -1,0 +1,249 @@
+"""The ledger: operations, sums and their audit trail on the server; each change is one script.
+
+| key | type | meaning |
+| --- | --- | --- |
+| `runner:{payments}:pay:<order>` | HASH | sums, see below; `currency`, `ref`, its operations as `o<n>` |
+| `runner:{payments}:op:<op_id>` | HASH | an operation, see Operation |
+| `runner:{payments}:audit:<order>` | LIST | transitions: `hash at_ms op_id from to evidence` |
+| `runner:{payments}:open` | ZSET | operation that is not closed -> look at it at (ms) |
+| `runner:{payments}:outbox` | HASH | message id -> what the merchant is told |
+| `runner:{payments}:proven` | STRING | ledger and gateway were found to agree; lost with the data |
+| `runner:{payments}:paused` | STRING, PX | the gateway wants no new requests |
+
+Sums: `authorized >= captured >= refunded + refunding`; `capturing`, `voiding` and `refunding` are set
+aside for operations under way. Nothing expires but the last key; one hash tag keeps a script within one slot.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from .gateway import Order
+from .operation import Step
+from .request import Request
+from .state import State
+
+PREFIX = "runner:{payments}:"
+PACKAGE = "jobs.payment"
+
+
+class RunsScripts(Protocol):
+    """The client, as far as the ledger needs it."""
+
+    async def run_script(self, package: str, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a script of a package."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as it stands on the server: ``fields`` by name, read through properties."""
+
+    fields: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.fields.get(name, "")
+
+    def number(self, name: str) -> int:
+        """Give a whole number; 0 where there is none."""
+        return int(self.fields.get(name) or 0)
+
+    @property
+    def state(self) -> State:
+        """Where it is."""
+        return State(self["state"])
+
+    @property
+    def since_send_s(self) -> float:
+        """Seconds since it was last sent, at the time it was read."""
+        return (self.number("at") - self.number("last_at")) / 1000
+
+    def order(self) -> Order:
+        """Give what a gateway is asked for."""
+        return Order(
+            kind=self["kind"],  # pyright: ignore[reportArgumentType] - one of the four was written
+            op_id=self["op_id"],
+            order_id=self["order"],
+            amount_minor=self.number("amount"),
+            currency=self["currency"],
+            key=self["key"],
+            attempt=self.number("attempt"),
+            source=self["source"],
+            customer=self["customer"],
+            capture=self["capture"] != "0",
+            payment_ref=self["payment_ref"],
+            ref=self["ref"],
+            first_sent_at_ms=self.number("sent_at"),
+        )
+
+    def request(self) -> Request:
+        """Give what was asked for."""
+        return Request(
+            kind=self["kind"],  # pyright: ignore[reportArgumentType] - one of the four was written
+            order_id=self["order"],
+            name=self["name"],
+            amount_minor=self.number("amount"),
+            currency=self["currency"],
+            source=self["source"],
+            customer=self["customer"],
+            capture=self["capture"] != "0",
+        )
+
+
+class Begun(NamedTuple):
+    """The answer of ``begin``: what is to be done, see begin.lua."""
+
+    verb: str
+    wait_s: float
+    operation: Operation
+
+
+class Holder(NamedTuple):
+    """Who wants an operation: a job's attempt, and the token of this one call."""
+
+    job: str
+    fence: int
+    token: str
+
+
+class Message(NamedTuple):
+    """What the merchant is told; the id is derived, so that telling twice is telling once."""
+
+    id: str
+    body: str
+
+
+class Payment(NamedTuple):
+    """A payment with its operations, in the order they were begun, and its audit list."""
+
+    fields: Mapping[str, str]
+    operations: tuple[Operation, ...]
+    trail: tuple[str, ...]
+
+
+class Store:
+    """The ledger, through a client.
+
+    Args:
+        client: runs the scripts.
+        account: part of every derived name; see the settings.
+    """
+
+    def __init__(self, client: RunsScripts, account: str = "") -> None:
+        self._client = client
+        self._account = account
+
+    async def begin(
+        self,
+        request: Request,
+        holder: Holder,
+        *,
+        lease_s: float,
+        safe_s: float,
+        attempt: int = 1,
+        is_asked: bool = False,
+    ) -> Begun:
+        """Take an operation in hand; one round trip."""
+        op_id = request.op_id(self._account)
+        fields = {**_written(request), "attempt": attempt, "key": request.key(self._account, attempt)}
+        keys = (*_keys(request.order_id, op_id), f"{PREFIX}proven", f"{PREFIX}paused")
+        args = (0, op_id, holder.token, holder.job, holder.fence, round(lease_s * 1000), int(is_asked))
+        reply = await self._run("begin", keys, (*args, round(safe_s * 1000), *_flat(fields)))
+        return Begun(reply[0].decode(), int(reply[1]) / 1000, Operation(_table(reply[2:])))
+
+    async def record(
+        self, operation: Operation, token: str, step: Step, message: Message | None = None
+    ) -> bool:
+        """Write down a step and let go of the operation; False when somebody else has it."""
+        wait_ms = -1 if step.wait_s is None else round(step.wait_s * 1000)
+        retry_ms = step.decline.wait_s * 1000 if step.decline is not None else 0
+        args = (0, operation["op_id"], token, step.to.value, wait_ms, retry_ms, round(step.pause_s * 1000))
+        told = message or Message("", "")
+        keys = (*_keys(operation["order"], operation["op_id"]), f"{PREFIX}outbox", f"{PREFIX}paused")
+        fields = self._changes(operation, step)
+        reply = await self._run("record", keys, (*args, step.evidence[:300], *told, *_flat(fields)))
+        return reply == 1
+
+    async def read(self, order_id: str, *, with_trail: bool = False) -> Payment | None:
+        """Give a payment; None when there is none."""
+        keys = (f"{PREFIX}pay:{order_id}", f"{PREFIX}audit:{order_id}")
+        fields, operations, trail = await self._run("read", keys, (f"{PREFIX}op:", int(with_trail)))
+        if not fields:
+            return None
+        found = tuple(Operation(_table(each)) for each in operations)
+        return Payment(_table(fields), found, tuple(each.decode() for each in trail))
+
+    async def due(self, *, late_s: float, limit: int = 100) -> tuple[list[Operation], list[Message]]:
+        """Give operations nobody came back to, and messages that were not handed on."""
+        keys = (f"{PREFIX}open", f"{PREFIX}outbox")
+        operations, messages = await self._run("due", keys, (0, round(late_s * 1000), limit, f"{PREFIX}op:"))
+        told = [Message(id_, body) for id_, body in _table(messages).items()]
+        return [Operation(_table(each)) for each in operations], told
+
+    async def told(self, message_id: str) -> None:
+        """Forget a message that was handed on."""
+        await self._run("told", (f"{PREFIX}outbox",), (message_id,))
+
+    async def restore(self, fields: Mapping[str, str], op_id: str, to: State) -> bool:
+        """Take a charge that only the gateway has into the ledger."""
+        keys = _keys(fields["order"], op_id)[:3]
+        return await self._run("restore", keys, (0, op_id, to.value, *_flat(fields))) == 1
+
+    async def prove(self) -> None:
+        """Note that ledger and gateway agree."""
+        await self._run("prove", (f"{PREFIX}proven",), ())
+
+    def _changes(self, operation: Operation, step: Step) -> dict[str, str]:
+        changes = {"why": step.reason[:300], "tries": str(step.tries), "reads": str(step.reads)}
+        if step.ref:
+            changes["ref"] = step.ref
+        if step.next_action:
+            changes["action"] = step.next_action
+        if step.decline is not None:
+            changes |= {"decline": step.decline.code, "class": step.decline.kind}
+            changes |= {"network": step.decline.network_code, "words": step.decline.message}
+        if step.is_new_attempt:
+            attempt = operation.number("attempt") + 1
+            key = operation.request().key(self._account, attempt)
+            changes |= {"attempt": str(attempt), "key": key, "sent_at": "", "last_at": ""}
+        return changes
+
+    async def _run(self, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        return await self._client.run_script(PACKAGE, verb, keys, args)
+
+
+def is_intact(trail: Iterable[str]) -> bool:
+    """Say whether an audit list's chain of hashes holds.
+
+    It shows what was altered, lost or put in; not a forger who may write and computes the whole chain anew.
+    """
+    before = ""
+    for entry in trail:
+        digest, _, rest = entry.partition(" ")
+        if hashlib.sha1(f"{before} {rest}".encode(), usedforsecurity=False).hexdigest() != digest:
+            return False
+        before = digest
+    return True
+
+
+def _written(request: Request) -> dict[str, Any]:
+    fields: dict[str, Any] = {"order": request.order_id, "kind": request.kind, "fp": request.fingerprint}
+    fields |= {"amount": request.amount_minor, "currency": request.currency, "state": State.CREATED.value}
+    fields |= {"name": request.name, "source": request.source, "customer": request.customer}
+    return {name: value for name, value in fields.items() if value != ""} | (
+        {} if request.capture else {"capture": "0"}
+    )
+
+
+def _keys(order_id: str, op_id: str) -> tuple[str, str, str, str]:
+    return f"{PREFIX}pay:{order_id}", f"{PREFIX}op:{op_id}", f"{PREFIX}audit:{order_id}", f"{PREFIX}open"
+
+
+def _flat(fields: Mapping[str, Any]) -> list[Any]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _table(flat: Sequence[bytes]) -> dict[str, str]:
+    words = [each.decode() for each in flat]
+    return dict(zip(words[::2], words[1::2], strict=True))
