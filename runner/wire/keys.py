@@ -10,9 +10,9 @@
     runner:<name>:running        runner:{<name>}:running       HASH    ours   id -> token fence worker alone
     runner:<name>:suspects       …                             ZSET    ours   id -> since ms; must run alone
     runner:<name>:dead           …                             ZSET    ours   id -> died at ms
-    runner:<name>:dead:stats     …                             HASH    ours   bytes of letters; what was trimmed
-    runner:<name>:dead:untold    …                             SET     ours   deaths no worker saw
-    runner:<name>:dead:audit     …                             STREAM  ours   who replayed, discarded, imported
+    runner:<name>:dead-stats     …                             HASH    ours   bytes of letters; what was trimmed
+    runner:<name>:dead-untold    …                             SET     ours   deaths no worker saw
+    runner:<name>:dead-audit     …                             STREAM  ours   who replayed, discarded, imported
     runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
@@ -68,17 +68,17 @@ class Keys:
     @property
     def dead_stats(self) -> str:
         """HASH: bytes of all dead letters; how many, and how many bytes, retention deleted."""
-        return self.dead + ":stats"
+        return self.dead + "-stats"
 
     @property
     def dead_untold(self) -> str:
         """SET of dead letters that no worker was told of."""
-        return self.dead + ":untold"
+        return self.dead + "-untold"
 
     @property
     def dead_audit(self) -> str:
         """STREAM of what people did to dead letters."""
-        return self.dead + ":audit"
+        return self.dead + "-audit"
 
     def job(self, job_id: str) -> str:
         """Payload of a job."""

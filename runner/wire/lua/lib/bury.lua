@@ -15,6 +15,6 @@ local function bury(dead, arq, ours, id, at_ms, queue, reason, attempts, note)
   weigh(dead, letter)
   redis.call('ZADD', dead, at_ms, id)
   if note == '' then
-    redis.call('SADD', dead .. ':untold', id)
+    redis.call('SADD', dead .. '-untold', id)
   end
 end

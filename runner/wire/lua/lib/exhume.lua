@@ -5,7 +5,7 @@ local function exhume(dead, ours, id)
     return false
   end
   local bytes = redis.call('HGET', ours .. 'dead:' .. id, 'bytes')
-  redis.call('HINCRBY', dead .. ':stats', 'bytes', -(tonumber(bytes or 0) or 0))
-  redis.call('SREM', dead .. ':untold', id)
+  redis.call('HINCRBY', dead .. '-stats', 'bytes', -(tonumber(bytes or 0) or 0))
+  redis.call('SREM', dead .. '-untold', id)
   return true
 end

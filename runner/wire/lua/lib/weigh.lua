@@ -6,5 +6,5 @@ local function weigh(dead, letter)
     bytes = bytes + #value
   end
   redis.call('HSET', letter, 'bytes', bytes)
-  redis.call('HINCRBY', dead .. ':stats', 'bytes', bytes)
+  redis.call('HINCRBY', dead .. '-stats', 'bytes', bytes)
 end
