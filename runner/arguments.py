@@ -1,9 +1,9 @@
 """What a task's signature says about its arguments and its result.
 
 The rule both sides share: a value must survive JSON and come back as what the annotation names. Plain JSON
-types are checked by ``isinstance``; richer ones (datetime, Decimal, UUID, bytes, dataclasses, pydantic models,
-containers of them) are encoded and decoded again by the annotation, which is exactly what the worker will do.
-A parameter without an annotation takes any JSON value and arrives as plain JSON.
+types are checked by ``isinstance``; richer ones (datetime, Decimal, UUID, bytes, dataclasses, pydantic models
+and containers of them) are encoded and decoded again by the annotation, which is exactly what the worker will
+do. A parameter without an annotation takes any JSON value and arrives as plain JSON.
 """
 
 import inspect
