@@ -5,7 +5,8 @@
 
 Daylight saving (Debian cron's rules, as cronsim follows them): a wall time that does not exist runs once, at
 the first valid moment after the gap; a wall time that comes twice runs once, the first time; rules with ``*``
-in the hour follow real time. Intervals are anchored at the epoch, so they do not drift and every worker agrees on them.
+in the hour follow real time. Intervals are anchored at the epoch, so they do not drift and every worker agrees
+on them.
 """
 
 import hashlib
@@ -210,7 +211,8 @@ def _check_fields(text: str, expression: str) -> None:
     names = FIELDS if len(parts) == 5 else ("second", *FIELDS)
     if len(parts) not in (5, 6):
         raise InvalidTask(
-            f"cron '{expression}' has {len(parts)} fields; give 5 ({', '.join(FIELDS)}), or 6 with seconds first"
+            f"cron '{expression}' has {len(parts)} fields; give 5 ({', '.join(FIELDS)}), "
+            "or 6 with seconds first"
         )
     start = datetime(2024, 1, 1, tzinfo=UTC)
     for position, (name, part) in enumerate(zip(names, parts, strict=True)):

@@ -1,8 +1,8 @@
 """The loop that makes each tick happen once: every worker runs it, the server lets one of them through.
 
 A worker plans from the schedule's last tick and asks; the script moves ``last`` only from the value that was
-planned from, so the others are told ALREADY and plan again. Time is the server's: a worker keeps the difference
-to its own monotonic clock, and one that is early is told by how much.
+planned from, so the others are told ALREADY and plan again. Time is the server's: a worker keeps the
+difference to its own monotonic clock, and one that is early is told by how much.
 """
 
 import asyncio
@@ -102,8 +102,8 @@ class Ticker:
         while True:
             try:
                 await self.load()
-                while True:
-                    await asyncio.sleep(await self.step())  # noqa: ASYNC110 - the clock is what it waits for
+                while True:  # noqa: ASYNC110 - the clock is what it waits for
+                    await asyncio.sleep(await self.step())
             except (TimeoutError, RedisError, OSError, QueueFull) as error:
                 logger.warning("schedules wait for the server (%s: %s)", type(error).__name__, error)
                 await asyncio.sleep(BUFFERED_LOOK_S)
