@@ -209,7 +209,9 @@ class Runner:
         if redis.url != "embedded":
             return redis.url
         if self._server is None:
-            self._server = local_server.attach(redis.folder, appendfsync=redis.appendfsync)
+            is_durable = self.settings.durable_for(self.settings.worker.queues)
+            appendfsync = "always" if is_durable else redis.appendfsync
+            self._server = local_server.attach(redis.folder, appendfsync=appendfsync)
         return self._server.url
 
     def detach(self) -> None:

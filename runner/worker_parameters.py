@@ -89,7 +89,9 @@ def _options(settings: Settings, served: dict[str, int]) -> EngineOptions:
         speaks_json=True,
         result_limit=settings.limits.result,
         middleware=[_named(name) for name in settings.middleware],
-        before_start=ServerCheck(allow_unsafe=settings.redis.allow_unsafe_server),
+        before_start=ServerCheck(
+            allow_unsafe=settings.redis.allow_unsafe_server, durable=settings.durable_for(served)
+        ),
     )
 
 

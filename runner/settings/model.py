@@ -3,7 +3,7 @@
 A field's description is its comment in settings.toml. Durations are held as seconds and sizes as bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,7 +20,19 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .units import Count, Duration, Durations, Name, Names, Networks, ServerUrl, SigningKeys, Size, Weights
+from .units import (
+    Count,
+    Duration,
+    Durations,
+    Name,
+    Names,
+    Networks,
+    QueueNames,
+    ServerUrl,
+    SigningKeys,
+    Size,
+    Weights,
+)
 
 
 def _above_zero(value: float) -> float:
@@ -89,6 +101,9 @@ class WorkerGroup(Group):
     queues: Weights = Field(
         default={"critical": 6, "default": 3, "bulk": 1},
         description="queues served, by weight (whole numbers from 1)",
+    )
+    durable: QueueNames = Field(
+        default=(), description="queues refused on a server that does not write each change to disk (names)"
     )
     strict: bool = Field(default=False, description="empty the heaviest queue first instead of by weight")
     unknown_task_grace: Duration = Field(
@@ -217,6 +232,12 @@ class Settings(BaseSettings):
     logs: LogsGroup = LogsGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
     payments: PaymentsGroup = PaymentsGroup()
+
+    def durable_for(self, queues: Iterable[str]) -> str:
+        """Say which setting asks for a server that writes each change to disk; empty when none does."""
+        if self.payments.url and self.payments.durable == "always":
+            return "payments.durable"
+        return "worker.durable" if set(self.worker.durable) & set(queues) else ""
 
     @classmethod
     def settings_customise_sources(

@@ -130,14 +130,21 @@ def check_name(value: str) -> str:
     return value
 
 
+def check_queue(value: str) -> str:
+    """Let through a queue's name."""
+    if not _QUEUE.fullmatch(value):
+        msg = "queue names of letters, digits, dots, dashes and underscores"
+        raise ValueError(msg)
+    return value
+
+
 def check_weights(value: Mapping[str, int]) -> Mapping[str, int]:
     """Ask for at least one queue, and for names that stay one piece inside a key."""
     if not value:
         msg = "at least one queue, such as { default = 1 }"
         raise ValueError(msg)
-    if not all(_QUEUE.fullmatch(name) for name in value):
-        msg = "queue names of letters, digits, dots, dashes and underscores"
-        raise ValueError(msg)
+    for name in value:
+        check_queue(name)
     return value
 
 
@@ -206,6 +213,7 @@ Size = Annotated[
 Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1)]
 Name = Annotated[str, AfterValidator(check_name)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(parse_list)]
+QueueNames = Annotated[tuple[Annotated[str, AfterValidator(check_queue)], ...], BeforeValidator(parse_list)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(check_network)], ...], BeforeValidator(parse_list)]
 Weights = Annotated[Mapping[str, Count], BeforeValidator(parse_weights), AfterValidator(check_weights)]
 ServerUrl = Annotated[str, AfterValidator(check_url)]
