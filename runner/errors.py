@@ -1,35 +1,35 @@
 """Every error this package raises, as one tree.
 
-RunnerError
-├── SettingsError          a setting is wrong; the message names source, key, value and what was expected
-├── MissingExtra           an optional library is not installed; the message says which extra to install
-├── ServerError
-│   ├── ServerUnreachable  no answer from Redis/Valkey; names the address
-│   ├── UnsafeServer       the server may lose jobs (too old, evicting); says what to change
-│   └── QueueFull          the server is out of memory; nothing was enqueued
-├── InvalidTask            a declaration that cannot work (not a coroutine, two of one name, …)
-├── InvalidJob             refused at enqueue; nothing was written
-│   ├── InvalidArguments   do not fit the task's signature, or cannot be encoded; names the argument
-│   └── PayloadTooLarge    names the size, the limit and the largest argument
-├── IdempotencyConflict    a key was used before with other arguments; carries both fingerprints
-├── NotDead                there is no dead letter of that id (any more)
-├── ReplayRefused          a dead letter stays: a job of its id is alive, or its payload is gone
-├── BrokenExport           a file of dead letters is damaged; names the line, and nothing was imported
-└── JobError               what a caller that waits for a result can see
-    ├── JobFailed          carries the remote error's type, message and traceback text
-    ├── JobCancelled       somebody cancelled it
-    ├── JobExpired         it did not start before its ``expires``
-    ├── ResultTimeout      the wait ended, the job did not (also a TimeoutError)
-    └── ResultGone         the job ended and its result is not kept (any more)
+    RunnerError
+    ├── SettingsError          a setting is wrong; the message names source, key, value and what was expected
+    ├── MissingExtra           an optional library is not installed; the message says which extra to install
+    ├── ServerError
+    │   ├── ServerUnreachable  no answer from Redis/Valkey; names the address
+    │   ├── UnsafeServer       the server may lose jobs (too old, evicting); says what to change
+    │   └── QueueFull          the server is out of memory; nothing was enqueued
+    ├── InvalidTask            a declaration that cannot work (not a coroutine, two of one name, …)
+    ├── InvalidJob             refused at enqueue; nothing was written
+    │   ├── InvalidArguments   do not fit the task's signature, or cannot be encoded; names the argument
+    │   └── PayloadTooLarge    names the size, the limit and the largest argument
+    ├── IdempotencyConflict    a key was used before with other arguments; carries both fingerprints
+    ├── NotDead                there is no dead letter of that id (any more)
+    ├── ReplayRefused          a dead letter stays: a job of its id is alive, or its payload is gone
+    ├── BrokenExport           a file of dead letters is damaged; names the line, and nothing was imported
+    └── JobError               what a caller that waits for a result can see
+        ├── JobFailed          carries the remote error's type, message and traceback text
+        ├── JobCancelled       somebody cancelled it
+        ├── JobExpired         it did not start before its ``expires``
+        ├── ResultTimeout      the wait ended, the job did not (also a TimeoutError)
+        └── ResultGone         the job ended and its result is not kept (any more)
 
-JobSignal                  raised inside a task to say how the attempt shall end; no RunnerError, so that
-│                          ``except RunnerError`` in a task does not swallow it
-├── Retry                  run again after a delay; spends an attempt
-├── Snooze                 come back later; spends no attempt
-└── GiveUp                 do not try again: straight to the dead letters
+    JobSignal                  raised inside a task to say how the attempt shall end; no RunnerError, so that
+    │                          ``except RunnerError`` in a task does not swallow it
+    ├── Retry                  run again after a delay; spends an attempt
+    ├── Snooze                 come back later; spends no attempt
+    └── GiveUp                 do not try again: straight to the dead letters
 
-SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
-LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.
+    SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
+    LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.
 """
 
 from datetime import UTC, datetime, timedelta
