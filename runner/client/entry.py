@@ -51,7 +51,7 @@ def entry_of(
     at_ms = 0 if placed.until is None else round(placed.until.timestamp() * 1000)
     expires_at_ms = 0
     if placed.expires_s is not None:
-        expires_at_ms = max(at_ms, server_now_ms + delay_ms) + round(placed.expires_s * 1000)
+        expires_at_ms = (at_ms or server_now_ms + delay_ms) + round(placed.expires_s * 1000)
     meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key else "")
     try:
         payload = codec.encode_job(task.name, args, kwargs, now_ms, meta)
