@@ -30,6 +30,8 @@ class Registry:
             here, there = _place(task), _place(known)
             msg = f"two tasks are named '{task.name}': {there} and {here}; give one of them name='…'"
             raise InvalidTask(msg)
+        if task.on_dead is not None:
+            self.add(task.on_dead)
 
     def add_module(self, module: ModuleType) -> None:
         """Make every task known that a module defines or imports at its top level."""

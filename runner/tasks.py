@@ -43,6 +43,7 @@ class Task(Generic[P, R]):
         keep_result_s: how long the result is kept; None for the worker's default, 0 for not at all.
         idempotency: the effect happens once for each key. None for no such promise.
         lock: jobs whose lock has the same name run one at a time. None for none.
+        on_dead: enqueued when a job of this task becomes a dead letter, in the same queue and the same step.
         prepare: normalises arguments at enqueue.
         placement: what ``using`` set.
     """
@@ -56,6 +57,7 @@ class Task(Generic[P, R]):
     keep_result_s: float | None = None
     idempotency: Idempotency | None = None
     lock: Lock | None = None
+    on_dead: "Task[..., Any] | None" = None
     prepare: Prepare | None = None
     placement: Placement = field(default_factory=Placement)
     parameters: Parameters = field(repr=False)
@@ -129,6 +131,7 @@ def task(
     keep_result: Delay | None = None,
     idempotency: Idempotency | None = None,
     lock: Lock | None = None,
+    on_dead: "Task[..., Any] | None" = None,
     prepare: Prepare | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Task[P, R]]: ...
 
@@ -144,7 +147,8 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
             ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
             ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
-            ``idempotency``, ``lock``, ``prepare``.
+            ``idempotency``, ``lock``, ``on_dead`` (another task; it gets one dict: id, queue, task, reason,
+            attempts, error, args, kwargs), ``prepare``.
 
     Raises:
         InvalidTask: not a coroutine function, or options that are unknown or contradict each other.
@@ -174,6 +178,7 @@ def _declare(
     keep_result: Delay | None = None,
     idempotency: Idempotency | None = None,
     lock: Lock | None = None,
+    on_dead: Task[..., Any] | None = None,
     prepare: Prepare | None = None,
     **policy: Any,
 ) -> Task[Any, Any]:
@@ -187,6 +192,7 @@ def _declare(
         keep_result_s=None if keep_result is None else seconds(keep_result),
         idempotency=idempotency,
         lock=lock,
+        on_dead=_checked_follower(on_dead),
         prepare=prepare,
         parameters=Parameters(fn),
     )
@@ -198,6 +204,20 @@ def _declare(
         msg = f"soft_timeout ({soft_s:g} s) must be shorter than timeout ({hard_s:g} s)"
         raise ValueError(msg)
     return made
+
+
+def _checked_follower(on_dead: Any) -> Any:
+    if on_dead is None:
+        return None
+    if not isinstance(on_dead, Task):
+        msg = f"on_dead= is a task, made by @task, not {on_dead!r}"
+        raise TypeError(msg)
+    try:
+        inspect.signature(on_dead.fn).bind(None, {})
+    except TypeError as error:
+        msg = f"on_dead={on_dead.name} must take one argument after ctx, a dict: {error}"
+        raise TypeError(msg) from None
+    return on_dead
 
 
 def _checked_name(name: Any) -> str:

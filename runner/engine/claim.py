@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..wire.keys import Keys
 from ..wire.scripts import MAX_BATCH, Claim, Claimed, End, Scripts, Verdict
+from .dead import tell
 
 _COMES_BACK = ("again", "later", "back")
 
@@ -193,6 +194,8 @@ class Rounds:
         for end, verdict in zip(ends, verdicts, strict=True):
             if verdict == Verdict.LOST:
                 self._on_lost(end)
+            elif end.verb == "dead":
+                tell(queue.keys.name, end, self._worker)
             elif end.verb in _COMES_BACK:
                 self._note_due(queue, 0 if end.verb == "back" else end.ms)
         self._on_settled(ends)

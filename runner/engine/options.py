@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..dead_letters import Retention
 from ..middleware.chain import Middleware
 from ..middleware.timeout import STUCK_AFTER_S
 from ..wire.keys import Layout
+
+DEFAULT_RETENTION = Retention()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class EngineOptions:
         speaks_json: JSON payloads and our own log lines, instead of arq's serializer and lines.
         result_limit: largest result envelope, in bytes; JSON only.
         middleware: around every job, outermost first.
+        retention: how long dead letters stay.
         before_start: checks the server before the first claim; may refuse by raising.
     """
 
@@ -41,4 +45,5 @@ class EngineOptions:
     speaks_json: bool = False
     result_limit: int = 512 * 1024
     middleware: Sequence[Middleware] = ()
+    retention: Retention = DEFAULT_RETENTION
     before_start: Callable[[Any], Any] | None = None

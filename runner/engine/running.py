@@ -20,6 +20,7 @@ from ..outcome import Cancelled, Dead, Failed, Outcome, Released, Retrying
 from ..wire.scripts import Claimed, End
 from .attempt import admit, classify, decode, prepare, rebuild, unknown
 from .claim import ServedQueue
+from .dead import with_follower
 from .envelope import Envelope
 from .finish import end_of
 from .function import Runnable
@@ -256,7 +257,7 @@ class Running:
     def _end(self, attempt: Attempt, outcome: Outcome) -> End | None:
         runnable = self.runnables.get(attempt.task)
         is_cron = runnable is not None and runnable.is_cron
-        return end_of(
+        end = end_of(
             attempt,
             outcome,
             self.envelope,
@@ -264,6 +265,7 @@ class Running:
             keep_ms=self.default_keep_ms if runnable is None else runnable.keep_result_ms,
             keep_lease_ms=round(keep_cronjob_progress * 1000) if is_cron else None,
         )
+        return with_follower(end, runnable, attempt.queue, attempt.payload)
 
     def _say(self, line: Callable[..., None], attempt: Attempt, *more: Outcome) -> None:
         """Log; what cannot be put in words must not cost the job its outcome."""

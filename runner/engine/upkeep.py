@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..clock import SYSTEM_CLOCK
+from ..dead_letters import Retention
 from ..wire.keys import Keys
 from ..wire.scripts import Execute, Scripts
 from ..wire.tracking import Tracking
+from .dead import look_after
 from .presence import Presence
 from .renew import renew
 from .running import Running
@@ -33,6 +35,7 @@ class Upkeep:
         safety_poll_s: longest pause while the server does not push.
         counts: completed, failed and retried so far.
         on_tick: called after each tick, to look at what pushes may have missed.
+        retention: how long dead letters stay.
     """
 
     execute: Execute
@@ -43,6 +46,7 @@ class Upkeep:
     safety_poll_s: float
     counts: Callable[[], tuple[int, int, int]]
     on_tick: Callable[[], None]
+    retention: Retention
     cursor: dict[str, int] = field(default_factory=dict[str, int])
 
     async def run(self, tracking: Tracking, presence: Presence | None) -> None:
@@ -84,6 +88,10 @@ class Upkeep:
             )
         if ticks:
             await self.maintain(MAINTAINED_JOBS)
+            for keys in self.keys.values():
+                await look_after(
+                    self.execute, keys, self.running.runnables, self.retention, self.running.worker
+                )
 
     async def renew(self) -> None:
         """Move the ends of all leases held."""

@@ -90,6 +90,7 @@ class Worker(arq.worker.Worker):
             safety_poll_s=self.options.safety_poll_s,
             counts=lambda: (self.jobs_complete, self.jobs_failed, self.jobs_retried),
             on_tick=lambda: self._note_changed([]),
+            retention=self.options.retention,
         )
         self._serving = self._make_serving()
 
