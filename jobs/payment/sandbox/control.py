@@ -51,6 +51,10 @@ class Sandbox:
         """Change the plan of faults by the names of ``Plan``'s attributes."""
         httpx.post(f"{self.url}/_sandbox", json=plan, trust_env=False).raise_for_status()
 
+    def seen(self) -> int:
+        """Give how many requests for money have come in since the last ``switch``."""
+        return httpx.get(f"{self.url}/_sandbox", trust_env=False).json()["seen"]
+
     def faults(self, name: str, *, times: int = 1) -> None:
         """Let the next requests meet a fault."""
         self.switch(queue=[name] * times)

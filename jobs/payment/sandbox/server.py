@@ -26,6 +26,7 @@ class Server:
         self._bank = bank
         self._plan = plan
         self._latency_s = latency_s
+        self._seen = 0
         self._running: set[asyncio.Task[Any]] = set()
         self.app = web.Application()
         self.app.add_routes(
@@ -38,6 +39,7 @@ class Server:
                 web.get("/v1/payment_intents/{ref}", self._show),
                 web.get("/v1/refunds", self._refunds),
                 web.post("/_sandbox", self._switch),
+                web.get("/_sandbox", self._tell),
             ]
         )
 
@@ -45,6 +47,7 @@ class Server:
         """Let a request meet its fault; what it does, it does to the end, also when the client has gone."""
         fields = {name: str(value) for name, value in (await request.post()).items()}
         fault = self._plan.next()
+        self._seen += 1
         refused = self._refusal(fault)
         if refused is not None:
             return refused
@@ -131,14 +134,18 @@ class Server:
         return _listed([r for r in self._bank.refunds.values() if r["payment_intent"] == intent], request)
 
     async def _switch(self, request: web.Request) -> web.Response:
-        """Take ``{"queue": [fault, …], "share": 0.2, "mix": [fault, …], "slow_s": 1}``."""
+        """Count from 0 again, and take ``{"queue": [fault, …], "share": 0.2, "mix": [fault, …], "slow_s": 1}``."""
         asked: dict[str, Any] = msgspec.json.decode(await request.read())
         unknown = {*asked.get("queue", ()), *asked.get("mix", ())} - FAULTS.keys()
         if unknown:
             return web.Response(status=400, text=f"no such fault: {', '.join(sorted(unknown))}")
+        self._seen = 0
         for name, value in asked.items():
             setattr(self._plan, name, tuple(value) if name == "mix" else value)
-        return web.json_response({"queue": self._plan.queue, "share": self._plan.share})
+        return await self._tell(request)
+
+    async def _tell(self, _request: web.Request) -> web.Response:
+        return web.json_response({"seen": self._seen, "queue": self._plan.queue, "share": self._plan.share})
 
 
 def _listed(found: list[dict[str, Any]], request: web.Request) -> web.Response:

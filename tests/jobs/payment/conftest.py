@@ -1,0 +1,73 @@
+"""What the payment tests share.
+
+| fixture | gives |
+| --- | --- |
+| `workers` | the module that forks and kills worker processes |
+| `sandbox` | `sandbox(*options)`: a sandbox gateway of this test's own |
+| `settings_for` | `settings_for(url, sandbox, **payments)`: settings, quick ones, as a dict |
+| `runner_for` | `runner_for(settings)`: a connected Runner |
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.payment.sandbox import Sandbox
+from runner.app import Runner
+from runner.settings import Settings
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def workers():
+    # By this name the forked processes find it too: they get the path of the one that asks for them.
+    sys.path.insert(0, str(HERE))
+    return importlib.import_module("workers")
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    started = []
+
+    def start(*options: str, name: str = "gateway") -> Sandbox:
+        folder = tmp_path / f"{name}{len(started)}"
+        folder.mkdir()
+        started.append(Sandbox.start(folder, *options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture
+def settings_for():
+    def make(url: str, gateway: str, *, worker: dict | None = None, **payments) -> dict:
+        quick = {"url": gateway, "retry": [0.05, 0.1] + [0.2] * 10, "proof": 0.5, "timeout": 1.0, "durable": "server"}
+        return {
+            "redis": {"url": url},
+            "tasks": ["jobs.payment", "jobs.webhook"],
+            "worker": {"lease": 1, "grace": 0, "uvloop": False} | (worker or {}),
+            "webhooks": {"allow": ["127.0.0.0/8"]},
+            "payments": quick | payments,
+            "logs": {"level": "WARNING"},
+        }
+
+    return make
+
+
+@pytest.fixture
+async def runner_for():
+    entered = []
+
+    async def enter(settings: dict) -> Runner:
+        runner = Runner(Settings.model_validate(settings))
+        entered.append(runner)
+        return await runner.__aenter__()
+
+    yield enter
+    for runner in entered:
+        await runner.__aexit__(None, None, None)
