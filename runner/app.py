@@ -14,6 +14,7 @@ from redis.asyncio import ConnectionPool
 from . import local_server
 from .client import Bulk, Client, Job
 from .client.bulk import Calls
+from .dead_letters import DeadLetters
 from .embedded_worker import embedded_worker
 from .engine.worker import Worker
 from .errors import InvalidTask, RunnerError, SettingsError
@@ -142,6 +143,18 @@ class Runner:
     def job(self, job_id: str, *, queue: str = "default", task: Task[..., R] | None = None) -> Job[R]:
         """Make a handle on a job from its id."""
         return self.client.job(job_id, queue=queue, task=task)
+
+    @property
+    def dead(self) -> DeadLetters:
+        """The dead letters of the queues in settings, inside ``async with runner``."""
+        settings = self.settings
+        return DeadLetters(
+            self.client.execute,
+            queues=settings.worker.queues,
+            layout=settings.redis.key_layout,
+            registry=lambda: self.registry,
+            by="api",
+        )
 
     # -- tasks ------------------------------------------------------------------------------------------
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from arq.connections import RedisSettings
 
 from .clock import SYSTEM_CLOCK
+from .dead_letters import Retention
 from .engine.function import function_of
 from .engine.options import EngineOptions
 from .errors import SettingsError
 from .http import build_client
 from .server_check import ServerCheck
-from .settings import Settings
+from .settings import DeadGroup, Settings
 from .wire import deserialize, serialize
 from .wire.keys import keys_of
 
@@ -89,10 +90,15 @@ def _options(settings: Settings, served: dict[str, int]) -> EngineOptions:
         speaks_json=True,
         result_limit=settings.limits.result,
         middleware=[_named(name) for name in settings.middleware],
+        retention=_retention(settings.dead),
         before_start=ServerCheck(
             allow_unsafe=settings.redis.allow_unsafe_server, durable=settings.durable_for(served)
         ),
     )
+
+
+def _retention(dead: DeadGroup) -> Retention:
+    return Retention(dead.keep, dead.max_count, dead.max_bytes, frozenset(dead.keep_forever))
 
 
 class _Startup:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from redis.asyncio import ConnectionPool
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import RunnerError
@@ -173,6 +174,25 @@ class Client:
     def progress(self, queues: Iterable[Keys]) -> Progress:
         """Make what a worker of these queues reports the progress of its jobs with."""
         return Progress(self._scripts, queues)
+
+    async def execute(self, *command: Any) -> Any:
+        """Send one command, again while the server is away; it must be safe to repeat.
+
+        Raises:
+            ServerUnreachable: no answer; it may have run or not.
+            redis.exceptions.ResponseError: a script is not there, or memory is full.
+        """
+
+        async def once() -> Any:
+            try:
+                return await self._link.execute(*command)
+            except (NoScriptError, OutOfMemoryError) as refused:  # those who send scripts know what to do
+                return refused
+
+        reply = await self._patiently(once)
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
 
     async def run_script(self, package: str, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a Lua script of another package, from the folder ``lua`` beside its modules.

@@ -121,6 +121,17 @@ class WorkerGroup(Group):
     name: str = Field(default="", description="shown to people; empty: host:pid (text)")
 
 
+class DeadGroup(Group):
+    """Dead letters: how long they stay. Beyond any limit the oldest of a queue go, and are counted."""
+
+    keep: Span = Field(default=30 * 86_400.0, description="a dead letter goes when it is older (duration)")
+    max_count: Count = Field(default=100_000, description="dead letters that stay in a queue (count)")
+    max_bytes: Size = Field(default=1024**3, description="bytes of dead letters that stay in a queue (size)")
+    keep_forever: QueueNames = Field(
+        default=("critical",), description="queues whose dead letters stay: payments are in critical (names)"
+    )
+
+
 class LimitsGroup(Group):
     """The largest things that are taken."""
 
@@ -228,6 +239,7 @@ class Settings(BaseSettings):
     secrets_dir: str = Field(default="", description="folder with a file per secret; empty: none (path)")
     redis: RedisGroup = RedisGroup()
     worker: WorkerGroup = WorkerGroup()
+    dead: DeadGroup = DeadGroup()
     limits: LimitsGroup = LimitsGroup()
     logs: LogsGroup = LogsGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
