@@ -116,7 +116,8 @@ def react(doing: Doing, outcome: Outcome, rules: Rules) -> Step:
             step = _unknown(doing, rules, reason)
             return replace(step, wait_s=step.wait_s and min(step.wait_s, 2.0 ** min(doing.tries, 8)))
         case Unknown(reason, is_alarming):
-            return replace(_unknown(doing, rules, reason), alert=is_alarming)
+            step = _unknown(doing, rules, reason)
+            return replace(step, alert=step.alert or is_alarming)
         case _ if doing.state is State.SENDING:
             return _put_back(doing, outcome, rules)
         case _:

@@ -8,14 +8,14 @@
 | `runner:{payments}:open` | ZSET | operation that is not closed -> look at it at (ms) |
 | `runner:{payments}:outbox` | HASH | message id -> what the merchant is told |
 | `runner:{payments}:proven` | STRING | ledger and gateway were found to agree; lost with the data |
-| `runner:{payments}:paused` | STRING, PX | the gateway wants no new requests |
+| `runner:{payments}:paused` | STRING, PX | until when (ms) the gateway wants no new requests |
 
 Sums: `authorized >= captured >= refunded + refunding`; `capturing`, `voiding` and `refunding` are set
 aside for operations under way. Nothing expires but the last key; one hash tag keeps a script within one slot.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -128,11 +128,15 @@ class Store:
     Args:
         client: runs the scripts.
         account: part of every derived name; see the settings.
+        now_ms: gives the time; None asks the server, as all but tests do.
     """
 
-    def __init__(self, client: RunsScripts, account: str = "") -> None:
+    def __init__(
+        self, client: RunsScripts, account: str = "", *, now_ms: Callable[[], int] | None = None
+    ) -> None:
         self._client = client
         self._account = account
+        self._now_ms = now_ms or (lambda: 0)
 
     async def begin(
         self,
@@ -148,7 +152,15 @@ class Store:
         op_id = request.op_id(self._account)
         fields = {**_written(request), "attempt": attempt, "key": request.key(self._account, attempt)}
         keys = (*_keys(request.order_id, op_id), f"{PREFIX}proven", f"{PREFIX}paused")
-        args = (0, op_id, holder.token, holder.job, holder.fence, round(lease_s * 1000), int(is_asked))
+        args = (
+            self._now_ms(),
+            op_id,
+            holder.token,
+            holder.job,
+            holder.fence,
+            round(lease_s * 1000),
+            int(is_asked),
+        )
         reply = await self._run("begin", keys, (*args, round(safe_s * 1000), *_flat(fields)))
         return Begun(reply[0].decode(), int(reply[1]) / 1000, Operation(_table(reply[2:])))
 
@@ -158,7 +170,15 @@ class Store:
         """Write down a step and let go of the operation; False when somebody else has it."""
         wait_ms = -1 if step.wait_s is None else round(step.wait_s * 1000)
         retry_ms = step.decline.wait_s * 1000 if step.decline is not None else 0
-        args = (0, operation["op_id"], token, step.to.value, wait_ms, retry_ms, round(step.pause_s * 1000))
+        args = (
+            self._now_ms(),
+            operation["op_id"],
+            token,
+            step.to.value,
+            wait_ms,
+            retry_ms,
+            round(step.pause_s * 1000),
+        )
         told = message or Message("", "")
         keys = (*_keys(operation["order"], operation["op_id"]), f"{PREFIX}outbox", f"{PREFIX}paused")
         fields = self._changes(operation, step)
@@ -177,7 +197,9 @@ class Store:
     async def due(self, *, late_s: float, limit: int = 100) -> tuple[list[Operation], list[Message]]:
         """Give operations nobody came back to, and messages that were not handed on."""
         keys = (f"{PREFIX}open", f"{PREFIX}outbox")
-        operations, messages = await self._run("due", keys, (0, round(late_s * 1000), limit, f"{PREFIX}op:"))
+        operations, messages = await self._run(
+            "due", keys, (self._now_ms(), round(late_s * 1000), limit, f"{PREFIX}op:")
+        )
         told = [Message(id_, body) for id_, body in _table(messages).items()]
         return [Operation(_table(each)) for each in operations], told
 
@@ -188,7 +210,7 @@ class Store:
     async def restore(self, fields: Mapping[str, str], op_id: str, to: State) -> bool:
         """Take a charge that only the gateway has into the ledger."""
         keys = _keys(fields["order"], op_id)[:3]
-        return await self._run("restore", keys, (0, op_id, to.value, *_flat(fields))) == 1
+        return await self._run("restore", keys, (self._now_ms(), op_id, to.value, *_flat(fields))) == 1
 
     async def prove(self) -> None:
         """Note that ledger and gateway agree."""

@@ -6,7 +6,7 @@
 -- KEYS  audit     list  transitions, hash-chained
 -- KEYS  open      zset  operation -> look at it at (ms)
 -- KEYS  proven    str   there: nothing of this ledger was ever lost
--- KEYS  paused    str   there, PX: the gateway wants no new requests
+-- KEYS  paused    str   until when (ms) the gateway wants no new requests
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  op_id     str   the operation
 -- ARGV  token     str   random, of this call; proves the lease
@@ -47,7 +47,7 @@ elseif holder and holder ~= token and tonumber(was.lease) > at and not (was.job 
   return give('wait', tonumber(was.lease) - at)
 end
 
-local rests = redis.call('PTTL', paused)
+local rests = tonumber(redis.call('GET', paused) or '0') - at
 local reopens = state == 'declined_soft'
   and tonumber(asks.attempt) == tonumber(was.attempt) + 1
   and at >= tonumber(was.retry_at)

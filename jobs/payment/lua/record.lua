@@ -5,7 +5,7 @@
 -- KEYS  audit       list  transitions, hash-chained
 -- KEYS  open        zset  operation -> look at it at (ms)
 -- KEYS  outbox      hash  message id -> what the merchant is told
--- KEYS  paused      str   PX: the gateway wants no new requests
+-- KEYS  paused      str   until when (ms) the gateway wants no new requests, PX
 -- ARGV  now_ms      int   0 = ask the server
 -- ARGV  op_id       str   the operation
 -- ARGV  token       str   proves the lease
@@ -51,7 +51,7 @@ else
   redis.call('ZADD', open, text(at + wait_ms), op_id)
 end
 if pause_ms > 0 then
-  redis.call('SET', paused, '1', 'PX', pause_ms)
+  redis.call('SET', paused, text(at + pause_ms), 'PX', pause_ms)
 end
 if message_id ~= '' then
   redis.call('HSET', outbox, message_id, message)

@@ -145,7 +145,8 @@ class Server:
         return await self._tell(request)
 
     async def _tell(self, _request: web.Request) -> web.Response:
-        return web.json_response({"seen": self._seen, "queue": self._plan.queue, "share": self._plan.share})
+        plan = {"queue": self._plan.queue, "share": self._plan.share}
+        return web.json_response({"seen": self._seen, **plan})
 
 
 def _listed(found: list[dict[str, Any]], request: web.Request) -> web.Response:

@@ -46,7 +46,13 @@ def sandbox(tmp_path):
 @pytest.fixture
 def settings_for():
     def make(url: str, gateway: str, *, worker: dict | None = None, **payments) -> dict:
-        quick = {"url": gateway, "retry": [0.05, 0.1] + [0.2] * 10, "proof": 0.5, "timeout": 1.0, "durable": "server"}
+        quick = {
+            "url": gateway,
+            "retry": [0.05, 0.1] + [0.2] * 10,
+            "proof": 0.5,
+            "timeout": 1.0,
+            "durable": "server",
+        }
         return {
             "redis": {"url": url},
             "tasks": ["jobs.payment", "jobs.webhook"],

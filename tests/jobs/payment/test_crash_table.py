@@ -58,6 +58,7 @@ async def test_a_payment_is_charged_once_whatever_dies_when(
 ):
     """One charge in the gateway's ledger, and our word equals it, for each fault at this crash point."""
     assert workers.CRASH_POINTS == POINTS
+
     async def play(fault: str) -> dict:
         gateway = gateways[fault]
         gateway.switch(queue=[fault] if " " not in fault else ["charge_drop"], slow_s=1.3)

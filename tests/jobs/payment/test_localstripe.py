@@ -49,7 +49,9 @@ async def losing_answers(localstripe):
         nonlocal moved
         fields = {k: v for k, v in request.headers.items() if k.lower() in ("authorization", "content-type")}
         target = localstripe + request.raw_path
-        async with client.request(request.method, target, data=await request.read(), headers=fields) as answer:
+        async with client.request(
+            request.method, target, data=await request.read(), headers=fields
+        ) as answer:
             body = await answer.read()
         if request.method == "POST":
             moved += 1

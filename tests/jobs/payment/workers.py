@@ -86,5 +86,3 @@ async def _die_when_seen(url: str) -> None:
         while (await client.get(f"{url}/_sandbox")).json()["seen"] == 0:
             await asyncio.sleep(0.002)
     _die()
-
-
