@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..client.patience import patiently
@@ -73,9 +74,7 @@ class Holds:
         lease_s: float = 15.0,
         address: str = "?",
     ) -> None:
-        def patient(*command: Any) -> Awaitable[Any]:
-            return patiently(lambda: execute(*command), for_s=lease_s, address=address)
-
+        patient = partial(patiently, for_s=lease_s, address=address)
         self.scripts = EffectScripts(
             execute, patient, layout=layout, bell=bell.channel, lease_ms=round(lease_s * 1000)
         )
@@ -161,16 +160,6 @@ class Holds:
         logger.warning("lost %s to somebody else; what ran under it is cancelled", held.key)
         if held.running is not None:
             held.running.cancel(LeaseLost.__name__)
-
-
-def forget(future: "asyncio.Future[Any]") -> None:
-    """Send without waiting: an answer that does not come costs a lease, nothing more."""
-    future.add_done_callback(_retrieved)
-
-
-def _retrieved(future: "asyncio.Future[Any]") -> None:
-    if not future.cancelled():
-        future.exception()
 
 
 async def _set_or_late(event: asyncio.Event, for_s: float) -> None:

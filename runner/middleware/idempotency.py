@@ -24,7 +24,7 @@ from ..errors import (
     InvalidArguments,
     JobFailed,
     LeaseLost,
-    ServerUnreachable,
+    ServerError,
     Snooze,
 )
 from ..job import Attempt
@@ -65,7 +65,7 @@ class Effect:
         """Ask what is known, waiting at most so long for somebody else who makes the effect happen.
 
         Raises:
-            ServerUnreachable: nothing is known; if it was begun all the same, the next attempt finds it.
+            ServerError: nothing is known; if it was begun all the same, the next attempt finds it.
         """
         request = BeginAsk(self.digest, self.fingerprint, self.owner)
         answer = await self.holds.scripts.begin.put(request)
@@ -86,10 +86,9 @@ class Effect:
         while True:
             try:
                 return bool(await self.holds.scripts.finish.put(end))
-            except ServerUnreachable as error:
-                logger.warning(
-                    "job %s has made its effect and cannot write so: %s", self.attempt.job_id, error
-                )
+            except ServerError as error:
+                logger.warning("job %s has made its effect and cannot say so: %s", self.attempt.job_id, error)
+                await asyncio.sleep(1)
 
     def leave(self) -> None:
         """Say that nobody knows whether it happened: the next caller gets RECOVER. Costs no wait."""
@@ -211,7 +210,7 @@ class OnceForKey:
         effect = Effect(attempt.ctx["effects"].holds, attempt, digest, fingerprint, ttl_ms)
         try:
             answer = await effect.begin(wait_s=self.idempotency.wait_s)
-        except ServerUnreachable as error:
+        except ServerError as error:
             return Snoozed(1000, str(error))
         if answer[0] != b"new" and (known := _known(effect, answer)) is not None:
             return known

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ..arguments import Parameters
 from ..effects import SKIPPED, Lock, checked_name
-from ..errors import InvalidArguments, ServerUnreachable, Snooze
+from ..errors import InvalidArguments, ServerError, Snooze
 from ..job import Attempt
 from ..outcome import Dead, Outcome, Snoozed, Succeeded
 from ..wire.effects import LockAsk, LockGive, owner_of
 from .chain import CallNext
-from .holds import Held, Holds, forget
+from .holds import Held, Holds
 
 BUSY_FIRST_S = 1.0
 BUSY_LONGEST_S = 30.0
@@ -24,34 +24,37 @@ async def take(holds: Holds, attempt: Attempt, name: str, *, wait_s: float) -> H
     """Take a lock, waiting in line for it at most so long; None when it is busy.
 
     Raises:
-        ServerUnreachable: nothing was taken, or what was taken falls free with its lease.
+        ServerError: nothing was taken, or what was taken falls free with its lease.
     """
     owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
-    fence = 0
-
-    async def ask(waits: int) -> int | None:
-        nonlocal fence
-        answer = await holds.scripts.lock.put(LockAsk(name, owner, waits))
-        fence = answer.fence
-        return None if fence else answer.left_ms
-
     try:
-        if await ask(0) is not None and wait_s > 0:
-            await holds.wait(f"lock {name} {owner}", lambda: ask(1), wait_s)
+        fence, _ = await holds.scripts.lock.put(LockAsk(name, owner, 0))
+        if not fence and wait_s > 0:
+            fence = await _wait_in_line(holds, name, owner, wait_s)
     except BaseException:
-        forget(holds.scripts.release.put(LockGive(name, owner)))
+        holds.scripts.release.post(LockGive(name, owner))
         raise
-    if fence:
-        return holds.add(f"lock:{name}", owner, attempt, fence)
-    if wait_s > 0:
-        forget(holds.scripts.release.put(LockGive(name, owner)))
-    return None
+    return holds.add("lock:" + name, owner, attempt, int(fence)) if fence else None
+
+
+async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> bytes:
+    fence = b""
+
+    async def ask() -> int | None:
+        nonlocal fence
+        fence, left_ms = await holds.scripts.lock.put(LockAsk(name, owner, 1))
+        return None if fence else left_ms
+
+    await holds.wait(f"lock {name} {owner}", ask, wait_s)
+    if not fence:
+        holds.scripts.release.post(LockGive(name, owner))
+    return fence
 
 
 def give_back(holds: Holds, held: Held) -> None:
     """Free a lock; it goes straight to whoever has waited longest. Costs no wait."""
     if holds.drop(held):
-        forget(holds.scripts.release.put(LockGive(held.key.removeprefix("lock:"), held.owner)))
+        holds.scripts.release.post(LockGive(held.key.removeprefix("lock:"), held.owner))
 
 
 @asynccontextmanager
@@ -103,7 +106,7 @@ class OneAtATime:
         wait_s = self.lock.wait_s if self.lock.on_busy == "wait" else 0.0
         try:
             held = await take(holds, attempt, name, wait_s=wait_s)
-        except ServerUnreachable as error:
+        except ServerError as error:
             return Snoozed(1000, str(error))
         if held is None:
             return self._busy(attempt, name)

@@ -4,13 +4,15 @@ All their keys live under one prefix of their own, beside the queues: a lock or 
 whichever queue a job came by. In layout ``tagged`` the prefix is one hash tag, so one call may carry many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .coalesce import Coalesced
 from .keys import Layout
 from .scripts import Execute, run_script
+
+Patiently = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 Verdict = Literal[0, 1, 2]
 """0 lost: another has it; 1 written; 2 written before by the same owner."""
@@ -24,11 +26,8 @@ class LockAsk(NamedTuple):
     waits: int
 
 
-class LockAnswer(NamedTuple):
-    """``fence`` 0: busy, and its holder's lease ends in ``left_ms`` unless renewed."""
-
-    fence: int
-    left_ms: int
+LockAnswer = tuple[bytes, int]
+"""The fence, as text. Empty: the lock is busy, and its holder's lease ends in so many ms unless renewed."""
 
 
 class LockGive(NamedTuple):
@@ -46,11 +45,8 @@ class BeginAsk(NamedTuple):
     owner: str
 
 
-class BeginAnswer(NamedTuple):
-    """What the record says; idempotency_begin.lua has the table of words and their data."""
-
-    word: str
-    data: bytes
+BeginAnswer = tuple[bytes, bytes]
+"""A word and its data; idempotency_begin.lua has the table."""
 
 
 class Step(NamedTuple):
@@ -93,17 +89,17 @@ class EffectScripts:
 
     Args:
         execute: sends one command, once; what may be lost goes through it.
-        patient: sends one command, again and again while the server is away.
+        patiently: makes a call again and again while the server is away.
         layout: how keys are named.
         bell: channel of this process.
         lease_ms: how long what is taken is kept unless renewed.
     """
 
     def __init__(
-        self, execute: Execute, patient: Execute, *, layout: Layout, bell: str, lease_ms: int
+        self, execute: Execute, patiently: Patiently, *, layout: Layout, bell: str, lease_ms: int
     ) -> None:
         self._execute = execute
-        self._patient = patient
+        self._patiently = patiently
         self._keys = (prefix_of(layout),)
         self._bell = bell
         self._lease_ms = lease_ms
@@ -117,8 +113,8 @@ class EffectScripts:
 
     async def _lock(self, asks: Sequence[LockAsk]) -> list[LockAnswer]:
         args = (0, self._lease_ms, self._bell, *chain.from_iterable(asks))
-        reply = iter(await run_script(self._patient, "lock_acquire", self._keys, args))
-        return [LockAnswer(int(fence or 0), left) for fence, left in zip(reply, reply, strict=True)]
+        reply = iter(await self._run("lock_acquire", args))
+        return list(zip(reply, reply, strict=True))
 
     async def _release(self, gives: Sequence[LockGive]) -> list[Verdict]:
         args = (0, self._lease_ms, *chain.from_iterable(gives))
@@ -126,16 +122,16 @@ class EffectScripts:
 
     async def _begin(self, asks: Sequence[BeginAsk]) -> list[BeginAnswer]:
         args = (0, self._lease_ms, self._bell, *chain.from_iterable(asks))
-        reply = iter(await run_script(self._patient, "idempotency_begin", self._keys, args))
-        return [BeginAnswer(word.decode(), data) for word, data in zip(reply, reply, strict=True)]
+        reply = iter(await self._run("idempotency_begin", args))
+        return list(zip(reply, reply, strict=True))
 
     async def _step(self, steps: Sequence[Step]) -> list[Verdict]:
         args = tuple(chain.from_iterable(steps))
-        return await run_script(self._patient, "idempotency_step", self._keys, args)
+        return await self._run("idempotency_step", args)
 
     async def _finish(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
         args = tuple(chain.from_iterable(ends))
-        return await run_script(self._patient, "idempotency_finish", self._keys, args)
+        return await self._run("idempotency_finish", args)
 
     async def _leave(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
         args = tuple(chain.from_iterable(ends))
@@ -144,3 +140,6 @@ class EffectScripts:
     async def _keep(self, holds: Sequence[Hold]) -> list[Verdict]:
         args = (0, self._lease_ms, *chain.from_iterable(holds))
         return await run_script(self._execute, "keep_held", self._keys, args)
+
+    async def _run(self, verb: str, args: tuple[Any, ...]) -> Any:
+        return await self._patiently(lambda: run_script(self._execute, verb, self._keys, args))
