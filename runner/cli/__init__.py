@@ -1,6 +1,7 @@
 """The command ``runner``: its root, which knows the commands by name and imports only the one that is called.
 
-Exit codes: 0 done; 1 failed; 2 usage or settings; 3 the server cannot be reached; 130 Ctrl-C.
+Exit codes: 0 done; 1 failed; 2 usage or settings; 3 the server cannot be reached;
+4 not found; 130 Ctrl-C.
 """
 
 import sys
@@ -9,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import Annotated, Any, NamedTuple
 
-from ..errors import InvalidTask, MissingExtra, RunnerError, ServerUnreachable, SettingsError
+from ..errors import InvalidTask, MissingExtra, NotDead, RunnerError, ServerUnreachable, SettingsError
 
 
 class Command(NamedTuple):
@@ -22,6 +23,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "worker": Command("runner.cli.work", "app", "Run jobs, by settings.toml or an arq settings class."),
+    "dead": Command("runner.cli.dead", "app", "List, replay, delete, export and import dead letters."),
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
     "bench": Command("runner.cli.bench", "app", "Measure how fast this machine runs jobs, beside others."),
     "config": Command("runner.cli.config", "app", "Show the settings that apply, and where each comes from."),
@@ -32,6 +34,7 @@ EXIT_CODES: dict[type[RunnerError], int] = {
     MissingExtra: 2,
     InvalidTask: 2,
     ServerUnreachable: 3,
+    NotDead: 4,
     RunnerError: 1,
 }
 """The first class that fits decides."""
