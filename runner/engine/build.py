@@ -1,5 +1,6 @@
 """From arq's parameters and ours to the parts of a worker."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -13,6 +14,13 @@ from .envelope import ArqEnvelope, Envelope, JsonEnvelope
 from .function import Runnable, resolve
 from .joblog import ArqLog, JobLog, RunnerLog
 from .options import EngineOptions
+
+
+def signature_with(name: str, stock: type) -> inspect.Signature:
+    """Give a constructor's signature plus one parameter: ``arq.worker.get_kwargs`` reads names off it."""
+    signature = inspect.signature(stock)
+    ours = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+    return signature.replace(parameters=[*signature.parameters.values(), ours])
 
 
 class Configured(Protocol):

@@ -6,6 +6,7 @@ gather for the next one; nothing ever waits on a timer to be written.
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from ..wire.keys import Keys
 from ..wire.scripts import MAX_BATCH, Claim, Claimed, End, Scripts, Verdict
 from .dead import tell
+
+logger = logging.getLogger("arq.worker")
 
 _COMES_BACK = ("again", "later", "back")
 
@@ -77,7 +80,6 @@ class Rounds:
         lease_ms: length of a lease.
         strict: the first queue with work gets everything.
         on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
-        on_lost: called with an end that was refused because another worker holds the job.
         on_settled: called with the ends of a call that was answered, refused ones included.
     """
 
@@ -90,7 +92,6 @@ class Rounds:
         lease_ms: int,
         strict: bool,
         on_claimed: Callable[[ServedQueue, list[Claimed], str, int], None],
-        on_lost: Callable[[End], None],
         on_settled: Callable[[Sequence[End]], None],
     ) -> None:
         self._scripts = scripts
@@ -99,7 +100,6 @@ class Rounds:
         self._lease_ms = lease_ms
         self._strict = strict
         self._on_claimed = on_claimed
-        self._on_lost = on_lost
         self._on_settled = on_settled
         self._by_queue: Mapping[str, ServedQueue] = {queue.keys.queue: queue for queue in self.queues}
 
@@ -193,7 +193,7 @@ class Rounds:
             raise
         for end, verdict in zip(ends, verdicts, strict=True):
             if verdict == Verdict.LOST:
-                self._on_lost(end)
+                logger.warning("job %s: its outcome was refused, another worker holds it now", end.job_id)
             elif end.verb == "dead":
                 tell(queue.keys.name, end, self._worker)
             elif end.verb in _COMES_BACK:

@@ -12,13 +12,7 @@ from .envelope import Envelope, tellable
 
 
 def end_of(
-    attempt: Attempt,
-    outcome: Outcome,
-    envelope: Envelope,
-    *,
-    worker: str,
-    keep_ms: int,
-    keep_lease_ms: int | None = None,
+    attempt: Attempt, outcome: Outcome, envelope: Envelope, *, worker: str, keep_ms: int, lease_ms: int | None
 ) -> End | None:
     """Give what ``finish.lua`` writes; None when nothing may be written.
 
@@ -28,26 +22,24 @@ def end_of(
         envelope: writes results.
         worker: name of this worker, for the job's history.
         keep_ms: how long a result is kept; -1 for ever, 0 not at all.
-        keep_lease_ms: arq's cron: the lease outlives the job by this, so that no stock peer runs it again.
+        lease_ms: arq's cron: the lease outlives the job by this, so that no stock peer runs it again.
     """
-    lease = "" if keep_lease_ms is None else str(keep_lease_ms)
     match outcome:
         case Succeeded(result):
             try:
                 data = envelope.result(attempt, success=True, value=result) if keep_ms else b""
             except Exception as error:  # noqa: BLE001 - a user's serializer may raise anything
                 dead = Dead("unencodable_result", error)
-                return end_of(attempt, dead, envelope, worker=worker, keep_ms=keep_ms)
-            return _end(attempt, "done", keep_ms, data, lease)
+                return end_of(attempt, dead, envelope, worker=worker, keep_ms=keep_ms, lease_ms=None)
+            return _end(attempt, "done", keep_ms, data, _text(lease_ms))
         case Cancelled(reason):
-            error = RuntimeError(reason)
-            data = envelope.result(attempt, success=False, value=error, end="cancelled") if keep_ms else b""
-            return _end(attempt, "done", keep_ms, data, lease)
+            data = _failure(attempt, envelope, keep_ms, RuntimeError(reason), "cancelled")
+            return _end(attempt, "done", keep_ms, data, _text(lease_ms))
         case Dead(reason, error):
-            word = "expired" if reason == "expired" else ""
-            data = envelope.result(attempt, success=False, value=error, end=word) if keep_ms else b""
-            note = f"{reason} {_history(attempt, worker, reason, error)}"
-            return _end(attempt, "dead", keep_ms, data, note)
+            data = _failure(attempt, envelope, keep_ms, error, "expired" if reason == "expired" else "")
+            return _end(
+                attempt, "dead", keep_ms, data, f"{reason} {_history(attempt, worker, reason, error)}"
+            )
         case Retrying(delay_ms, reason, error):
             return _end(attempt, "again", delay_ms, b"", _history(attempt, worker, reason, error))
         case Snoozed(delay_ms, reason):
@@ -56,11 +48,18 @@ def end_of(
             return _end(attempt, "back", attempt.due_at_ms, b"", "")
         case Lost():
             return None
-        case Failed(error):
-            msg = f"a middleware let a Failed out of the chain: {error!r}"
-            raise AssertionError(msg)
+        case Failed():
+            raise AssertionError(outcome)
         case _:
             assert_never(outcome)
+
+
+def _text(lease_ms: int | None) -> str:
+    return "" if lease_ms is None else str(lease_ms)
+
+
+def _failure(attempt: Attempt, envelope: Envelope, keep_ms: int, error: BaseException, end: str) -> bytes:
+    return envelope.result(attempt, success=False, value=error, end=end) if keep_ms else b""
 
 
 def _end(attempt: Attempt, verb: str, ms: int, result: bytes, note: str) -> End:

@@ -263,7 +263,7 @@ class Running:
             self.envelope,
             worker=self.worker,
             keep_ms=self.default_keep_ms if runnable is None else runnable.keep_result_ms,
-            keep_lease_ms=round(keep_cronjob_progress * 1000) if is_cron else None,
+            lease_ms=round(keep_cronjob_progress * 1000) if is_cron else None,
         )
         return with_follower(end, runnable, attempt.queue, attempt.payload)
 

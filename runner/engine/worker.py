@@ -9,7 +9,6 @@ Not used: ``run_job``, ``finish_job``, ``finish_failed_job``. ``tests/engine/tes
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import sys
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from ..wire.bell import Bell
 from ..wire.link import Link
 from ..wire.scripts import End, Scripts
 from ..wire.tracking import Tracking
-from .build import default_keep_ms, envelope_of, log_of, queues_of, runnables_of
+from .build import default_keep_ms, envelope_of, log_of, queues_of, runnables_of, signature_with
 from .claim import Rounds
 from .connect import connect
 from .drain import drain
@@ -61,16 +60,14 @@ class Worker(arq.worker.Worker):
         self._link: Link | None = None
         self._tracking: Tracking | None = None
         self._wake = Wake()
-        self._is_serving = False
-        self._is_stopping = False
+        self._is_serving = self._is_stopping = False
         self._served: asyncio.Future[None] | None = None
         self._effects: Effects | None = None
         scripts = Scripts(self._execute)
         self._queues = queues_of(self.options, self.queue_name)
         self._keys = {queue.keys.queue: queue.keys for queue in self._queues}
         self._running = self._make_running()
-        self.tasks = self._running.tasks
-        self.job_tasks = self._running.tasks
+        self.tasks = self.job_tasks = self._running.tasks
         self._rounds = Rounds(
             scripts,
             self._queues,
@@ -78,7 +75,6 @@ class Worker(arq.worker.Worker):
             lease_ms=round(self.options.lease_s * 1000),
             strict=self.options.strict,
             on_claimed=self._running.start,
-            on_lost=_tell_lost,
             on_settled=self._note_settled,
         )
         self._upkeep = Upkeep(
@@ -149,9 +145,8 @@ class Worker(arq.worker.Worker):
         self._link = Link(pool, timeout_s=self.options.server_timeout_s)
         prefixes = (*self._keys, *{keys.abort for keys in self._keys.values()})
         self._tracking = Tracking(pool, self._link, prefixes=prefixes, on_change=self._note_changed)
-        presence = (
-            None if self.burst else Presence(self._execute, self.worker_name, about(self, self._queues))
-        )
+        us = about(self, self._queues)
+        presence = None if self.burst else Presence(self._execute, self.worker_name, us)
         self._is_stopping, self._serving.is_closing, self._serving.next_beat = False, False, 0.0
         served = self._served = self.loop.create_future()
         upkeep = self.loop.create_task(self._upkeep.run(self._tracking, presence))
@@ -300,15 +295,4 @@ class Worker(arq.worker.Worker):
         self.jobs_retried += isinstance(outcome, Retrying | Snoozed | Released)
 
 
-def _tell_lost(end: End) -> None:
-    logger.warning("job %s: its outcome was refused, another worker holds it now", end.job_id)
-
-
-def _signature() -> inspect.Signature:
-    """Give arq's constructor signature plus ours: ``arq.worker.get_kwargs`` reads names off it."""
-    ours = inspect.Parameter("engine", inspect.Parameter.KEYWORD_ONLY, default=None)
-    stock = inspect.signature(arq.worker.Worker)
-    return stock.replace(parameters=[*stock.parameters.values(), ours])
-
-
-Worker.__signature__ = _signature()  # pyright: ignore[reportAttributeAccessIssue]
+Worker.__signature__ = signature_with("engine", arq.worker.Worker)  # pyright: ignore[reportAttributeAccessIssue]

@@ -37,8 +37,8 @@ _PASSING_WORDS = (
 def is_passing(error: BaseException) -> bool:
     """Say whether waiting helps: a broken link; a server that restarts, loads, fails over, is full or busy.
 
-    Credentials, missing permissions and wrong types do not pass by themselves; refused while connecting, redis-py
-    wraps them in a ConnectionError.
+    Credentials, missing permissions and wrong types do not pass by themselves; redis-py wraps what is refused
+    while connecting in a ConnectionError.
     """
     if isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS):
         return False

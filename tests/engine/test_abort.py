@@ -55,7 +55,7 @@ async def test_a_cancellation_of_nothing_does_not_meet_the_next_job_of_that_id(
     yard: Any, wait_until: Any
 ) -> None:
     """arq keeps it for ever: the next job of that id is 'aborted before start' without anybody asking."""
-    async with yard.serving(returns, options={"lease_s": 3600}):
+    async with yard.serving(returns, options={"lease_s": 10_800, "safety_poll_s": 3600}):
         await yard.redis.zadd(yard.keys.abort, {"ghost": 1})
         await wait_until(lambda: nothing_asked(yard), "the request is dropped")
         await yard.pool().enqueue_job("returns", _job_id="ghost")

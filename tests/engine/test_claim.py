@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import task
-from runner.engine.claim import ServedQueue, share
+from runner.engine.claim import Rounds, ServedQueue, share
 from runner.wire.keys import keys_of
+from runner.wire.scripts import End
 
 weights = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 
@@ -106,7 +107,7 @@ async def test_burst_stops_at_its_limit(yard: Any) -> None:
 
 
 async def test_long_jobs_of_one_worker_do_not_stand_before_others(yard: Any, wait_until: Any) -> None:
-    """arq's head of line: 200 running jobs stay in the queue with the lowest scores; another worker must pass them."""
+    """arq's head of line: 200 running jobs stay in the queue, in front; another worker passes them."""
     free = asyncio.Event()
 
     @task
@@ -147,3 +148,29 @@ async def test_a_worker_that_waits_for_suspects_still_lives(yard: Any, wait_unti
         free.set()
         await wait_until(lambda: set(order) == {"long", "suspect", "other"}, "suspect and others have run")
     assert await yard.redis.zcard(yard.keys.suspects) == 0
+
+
+async def test_a_round_knows_when_what_it_gave_back_falls_due(yard: Any) -> None:
+    """Pushes may leave out what this worker writes itself: its own retries set its timer."""
+    loop = asyncio.get_running_loop()
+    taken: list[Any] = []
+    rounds = Rounds(
+        yard.scripts,
+        [ServedQueue(yard.keys, 1)],
+        worker="w",
+        lease_ms=3_600_000,
+        strict=False,
+        on_claimed=lambda queue, jobs, token, now_ms: taken.extend((job, token) for job in jobs),
+        on_settled=lambda ends: None,
+    )
+    await yard.put(noted, "x")
+    await rounds.run(in_flight=0, slots=2)
+    assert not rounds.has_work(in_flight=1, slots=1)
+    job, token = taken[0]
+    rounds.add(yard.keys.queue, End(job.job_id, token, job.fence, "again", 5000, b"", "{}", job.attempt))
+    await rounds.run(in_flight=0, slots=0)
+    due_at = rounds.next_due_at()
+    assert due_at is not None
+    assert 0 < due_at - loop.time() <= 5
+    rounds.note_time(due_at)
+    assert rounds.has_work(in_flight=0, slots=1)

@@ -30,7 +30,7 @@ NOW = backoff.constant(0)
 
 
 @task(retry=NOW, max_tries=2)
-async def ends(ctx: Any, how: str) -> Any:
+async def ends(ctx: Any, how: str) -> Any:  # noqa: C901 - a table
     match how:
         case "returns":
             return [1, "a", None]
@@ -85,7 +85,7 @@ async def ends(ctx: Any, how: str) -> Any:
 async def test_a_task_ends_in_one_state_however_it_ends(
     yard: Any, how: str, state: str, reason: str, attempts: int
 ) -> None:
-    """One terminal state, its reason, the attempts it took; the payload kept when dead, nothing else left behind.
+    """One terminal state, its reason, the attempts it took; the payload kept when dead, nothing else left.
 
     arq's own signals ask for another attempt without end; the one too many is refused when it is claimed.
     """
@@ -122,7 +122,7 @@ async def test_a_task_may_put_anything_into_its_arguments(yard: Any, error: bool
 
 
 async def test_every_unreadable_job_is_a_dead_letter_with_its_bytes(yard: Any) -> None:
-    """Garbage, a pickle, a wrong shape, a missing payload, wrong arguments, an unknown name, past its expires."""
+    """Garbage, a pickle, a wrong shape, no payload, wrong arguments, an unknown name, past its expires."""
     jobs = {
         "garbage": (b"\x00\x01", "undecodable"),
         "pickle": (b"\x80\x05K\x01.", "undecodable"),
@@ -149,7 +149,7 @@ async def test_every_unreadable_job_is_a_dead_letter_with_its_bytes(yard: Any) -
 
 
 async def test_a_wrong_middleware_costs_the_job_and_not_the_slot(yard: Any) -> None:
-    """A middleware that forgets its return, raises, or lets a failure out leaves a dead letter, nothing stuck."""
+    """A middleware that forgets its return, or raises, leaves a dead letter and nothing stuck."""
 
     async def forgets(attempt: Any, call_next: Any) -> Any:
         await call_next(attempt)

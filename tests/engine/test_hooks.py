@@ -83,7 +83,7 @@ async def test_an_error_after_the_call_changes_nothing(yard: Any, name: str, err
 async def test_an_error_before_the_call_is_the_jobs(
     yard: Any, error: BaseException, starts: int, reason: Any
 ) -> None:
-    """on_job_start that raises fails the attempt by the task's policy; it leaves no lease behind (arq's does)."""
+    """on_job_start that raises fails the attempt by the policy; it leaves no lease behind (arq's does)."""
     calls: list[int] = []
 
     async def on_job_start(ctx: Any) -> None:
@@ -99,7 +99,7 @@ async def test_an_error_before_the_call_is_the_jobs(
 
 
 async def test_a_hook_that_hangs_at_shutdown_does_not_hang_the_worker(yard: Any, wait_until: Any) -> None:
-    """on_job_end is cancelled like a call, the outcome stands; after_job_end is not waited for beyond the drain."""
+    """on_job_end is cancelled like a call; the outcome stands."""
     reached = asyncio.Event()
 
     async def on_job_end(ctx: Any) -> None:

@@ -77,7 +77,7 @@ async def test_an_outcome_that_comes_after_the_lease_is_refused(yard: Any, wait_
 
 
 async def test_a_worker_that_claims_its_own_lost_job_runs_it_once(yard: Any, wait_until: Any) -> None:
-    """After a pause a worker may find its own job due: the earlier attempt ends, its end does not touch the new one."""
+    """After a pause a worker may find its own job due: the earlier attempt ends and touches nothing."""
     running: set[int] = set()
     most = 0
 
@@ -137,7 +137,7 @@ async def moved(yard: Any, job: str, beyond_ms: float) -> bool:
 async def test_a_stopped_worker_loses_its_jobs_and_its_late_outcomes(
     yard: Any, fleet: Any, wait_until: Any
 ) -> None:
-    """SIGSTOP beyond the lease: another worker takes over, and the first one's outcome is refused when it returns."""
+    """SIGSTOP beyond the lease: another worker takes over; the first one's outcome is refused."""
     stopped = fleet.start(lease_s=0.6)
     await yard.put("work", 0.3, job_id="slow")
     await wait_until(lambda: fleet.events(), "it runs")
@@ -157,7 +157,7 @@ async def test_a_stopped_worker_loses_its_jobs_and_its_late_outcomes(
 
 
 async def test_a_job_that_kills_workers_dies_alone(yard: Any, fleet: Any, wait_until: Any) -> None:
-    """Poison among innocents: dead after three deaths at most, the last one alone, and no innocent with it."""
+    """Poison among innocents: dead after three deaths at most, the last one alone, no innocent with it."""
     poison = await yard.put("kills_its_worker", job_id="poison")
     innocents = [await yard.put("work", 0.05) for _ in range(30)]
     names = {fleet.start(lease_s=0.5, max_jobs=10) for _ in range(2)}
@@ -186,7 +186,7 @@ async def test_a_job_that_kills_workers_dies_alone(yard: Any, fleet: Any, wait_u
 
 
 async def test_a_job_of_a_dead_worker_goes_before_the_backlog(yard: Any) -> None:
-    """It has waited already: its due time, the end of its lease, would put it behind everything enqueued before."""
+    """It has waited already; its due time, the end of its lease, would put it behind the backlog."""
     lost = await yard.put(quick)
     await yard.scripts.claim(yard.keys, token="dead", worker="dead", limit=1, lease_ms=60_000)
     waiting = [await yard.put(quick) for _ in range(5)]

@@ -19,7 +19,7 @@ def failing(**options: Any) -> Any:
 
 
 async def test_attempts_are_counted_when_a_job_is_claimed(yard: Any) -> None:
-    """A worker that dies has spent an attempt: otherwise a job that kills workers would never run out of them."""
+    """A worker that dies has spent an attempt: a job that kills workers must run out of them."""
     job = await yard.put(failing())
     for number in (1, 2, 3):
         claim = await yard.scripts.claim(
@@ -52,7 +52,7 @@ async def has_field(yard: Any, job: str, field: str) -> bool:
 
 
 async def test_a_backoff_of_days_loses_neither_payload_nor_counter(yard: Any, wait_until: Any) -> None:
-    """arq expires both within about a day; nothing that carries work has a TTL here, also from a plain client."""
+    """arq expires both within a day; nothing that carries work has a TTL here, also from a plain client."""
     fails = failing(retry=backoff.constant(30 * 86_400))
     async with yard.serving(fails):
         job = (await yard.pool().enqueue_job("fails")).job_id
@@ -149,7 +149,7 @@ async def test_snoozes_are_bounded(yard: Any) -> None:
 
 
 async def test_an_unknown_task_waits_with_its_reason_and_then_dies(yard: Any, wait_until: Any) -> None:
-    """A rolling deploy brings a worker that knows it within the grace; else it is a dead letter, never lost."""
+    """A rolling deploy brings a worker that knows it; after the grace it is a dead letter, never lost."""
     job = await yard.put("not_yet")
     async with yard.serving(failing(), options={"unknown_task_grace_s": 600, "name": "old"}):
         await wait_until(lambda: has_field(yard, job, "w"), "the reason")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -134,7 +135,7 @@ KINDS = ["restart", "pause", "reset", "READONLY", "MASTERDOWN", "OOM", "NOREPLIC
 async def test_no_answer_of_the_server_ends_the_worker_or_costs_an_outcome(
     yard: Any, restartable_server: Any, wait_until: Any
 ) -> None:
-    """One worker lives through all of them: a job that runs meanwhile ends once, and the next one starts after."""
+    """One worker lives through all of them: a job that runs meanwhile ends once, the next starts after."""
     server = restartable_server
     yard.url = server.url
     admin = Redis.from_url(server.url)
@@ -236,7 +237,7 @@ class Proxy:
 async def test_replies_that_are_lost_cost_neither_jobs_nor_second_runs(
     yard: Any, server: Any, wait_until: Any, ends_by: str
 ) -> None:
-    """Claim and finish were executed, their answers are gone: asked again, they answer like the first time."""
+    """Claim and finish were executed, their answers are gone; asked again they answer as at first."""
     runs: Counter[str] = Counter()
 
     @task
@@ -260,7 +261,7 @@ async def test_replies_that_are_lost_cost_neither_jobs_nor_second_runs(
             if ends_by == "cut":
                 proxy.cut()
             proxy.swallowing = False
-            await wait_until(lambda: all_ended(yard, jobs), "all jobs have ended", 15)
+            await wait_until(partial(all_ended, yard, jobs), "all jobs have ended", 15)
     yard.url = direct
     assert dict(runs) == dict.fromkeys(jobs, 1)
     assert {(await yard.result(job))["r"] for job in jobs} == {1}

@@ -72,7 +72,7 @@ async def test_a_soft_limit_that_is_not_answered_fails_the_attempt() -> None:
 
 
 async def test_the_soft_limit_reaches_through_structured_concurrency() -> None:
-    """Inside asyncio.timeout and a TaskGroup it comes out as what those make of an exception in their body."""
+    """Inside asyncio.timeout and a TaskGroup it comes out as any exception of their body does."""
 
     async def nested(ctx: Any) -> list[str]:
         seen = []
@@ -190,7 +190,7 @@ async def test_a_cancellation_from_outside_is_not_taken_for_the_soft_limit() -> 
 
 
 async def test_invoke_sees_a_task_function_as_arq_does() -> None:
-    """The coroutine of the arq Function raises arq's Retry, exactly that class, where another attempt follows."""
+    """The arq Function's coroutine raises arq's Retry, exactly that class, where another attempt follows."""
 
     async def fails(ctx: Any) -> None:
         raise ValueError("x")
