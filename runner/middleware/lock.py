@@ -28,7 +28,7 @@ async def take(holds: Holds, attempt: Attempt, name: str, *, wait_s: float) -> H
     """
     owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
     try:
-        fence, _ = await holds.scripts.lock.put(LockAsk(name, owner, 0))
+        fence, _ = await holds.scripts.lock.put(LockAsk(name, owner, int(wait_s > 0)))
         if not fence and wait_s > 0:
             fence = await _wait_in_line(holds, name, owner, wait_s)
     except BaseException:

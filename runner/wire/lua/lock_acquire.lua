@@ -39,7 +39,7 @@ for i = 1, asks_n, 3 do
     fence = occupy(ours, name, owner, at_us, till)
   else
     if may_wait then
-      redis.call('ZADD', ours .. 'waiters:' .. name, 'NX', text(at_us), owner)
+      redis.call('ZADD', ours .. 'waiters:' .. name, 'NX', text(at_us + (i - 1) / 3), owner)
       redis.call('HSET', ours .. 'waiting:' .. name, owner, till .. ' ' .. bell)
       redis.call('HSET', lock, 'w', 1)
     end
