@@ -10,6 +10,7 @@ until there is evidence; only then does it end. What can never work ends in the 
 import asyncio
 import inspect
 import logging
+from random import Random
 from typing import Any
 
 import msgspec
@@ -36,6 +37,7 @@ QUEUE = "critical"
 MAX_TRIES = 100
 """The ledger decides when to stop; this bounds what fails for other reasons: a server that is away."""
 BACKOFF = exponential(base=1, cap=300, jitter="full")
+_RANDOM = Random()
 LATE_S = 60.0
 """The sweep leaves operations to their own jobs for so long."""
 
@@ -215,7 +217,7 @@ async def work(ctx: Context, request: Request) -> dict[str, Any]:
         return _ended(turn)
     if turn.step is not None and (turn.step.to.is_closed or turn.step.to is State.REQUIRES_ACTION):
         return _ended(turn)
-    raise _signal(turn)
+    raise _signal(ctx, turn)
 
 
 async def _turn(ctx: Context, request: Request, *, attempt: int = 1) -> Turn:
@@ -254,16 +256,17 @@ def _ended(turn: Turn) -> dict[str, Any]:
     return result
 
 
-def _signal(turn: Turn) -> JobSignal:
+def _signal(ctx: Context, turn: Turn) -> JobSignal:
     match turn.verb:
         case "refused":
             return GiveUp(REFUSALS.get(turn.why, turn.why))
         case "mismatch":
             return GiveUp("this operation was begun with other particulars; nothing was changed")
+        case "rest":
+            return Snooze(turn.wait_s * _RANDOM.uniform(1, 1.2), reason="the gateway wants no new requests")
         case "wait" | "stale" | "lost":
-            return Snooze(
-                max(0.1, turn.wait_s), reason="another attempt has the operation, or the gateway rests"
-            )
+            patience_s = min(15.0, 0.1 * 2.0 ** min(ctx.running.snoozes, 10))
+            return Snooze(min(patience_s, turn.wait_s or 1.0), reason="another attempt has the operation")
         case _:
             assert turn.step is not None  # noqa: S101 - 'written' has one
             step = turn.step

@@ -17,7 +17,7 @@
 -- ARGV  safe_ms   int   so long after its first send a key is sure to be honoured; 0 never
 -- ARGV  fields    rest  name, value: the operation as it is when it is new; repeated
 -- GIVES what to do, ms, and the operation as name, value, …
--- GIVES send, replay, look, ask: it is yours; done: it is closed; wait: somebody has it, or the gateway rests (ms)
+-- GIVES send, replay, look, ask: it is yours; done: it is closed; wait: somebody has it so long (ms); rest: the gateway
 -- GIVES stale: a later attempt of this job has it; mismatch: it is another one; refused and the word for why
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(1)
@@ -52,7 +52,7 @@ local reopens = state == 'declined_soft'
   and tonumber(asks.attempt) == tonumber(was.attempt) + 1
   and at >= tonumber(was.retry_at)
 if rests > 0 and (not state or reopens or state == 'created') then
-  return give('wait', rests)
+  return give('rest', rests)
 end
 if not state then
   local why = refusal(table_of(pay), asks)

@@ -134,7 +134,7 @@ class Server:
         return _listed([r for r in self._bank.refunds.values() if r["payment_intent"] == intent], request)
 
     async def _switch(self, request: web.Request) -> web.Response:
-        """Count from 0 again, and take ``{"queue": [fault, …], "share": 0.2, "mix": [fault, …], "slow_s": 1}``."""
+        """Count from 0 again, and take what is to be changed of the plan, by its attributes' names."""
         asked: dict[str, Any] = msgspec.json.decode(await request.read())
         unknown = {*asked.get("queue", ()), *asked.get("mix", ())} - FAULTS.keys()
         if unknown:
