@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from .effects import DEFAULT_TTL_S
 from .errors import Delay, RunnerError, Snooze
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     import httpx
 
+    from .client import Job
     from .clock import Clock
     from .job import Attempt
     from .middleware.idempotency import Once
+    from .tasks import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Context(dict[str, Any]):
@@ -64,10 +68,9 @@ class Context(dict[str, Any]):
         """The worker's Settings (runner.settings)."""
         return self._given("settings")
 
-    @property
-    def enqueue(self) -> Callable[..., Awaitable[Any]]:
-        """``runner.enqueue``, on the worker's own connection."""
-        return self._given("runner").enqueue
+    async def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Make a job of a call, as ``runner.enqueue`` does, on the worker's own connection."""
+        return await self._given("runner").enqueue(task, *args, **kwargs)
 
     @property
     def lock_fence(self) -> int:

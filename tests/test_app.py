@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -448,10 +446,3 @@ async def test_cleanup_and_lifespan_take_any_app(redis_url: str) -> None:
         assert runner.client
     with pytest.raises(StopAsyncIteration):
         await anext(connecting)
-
-
-def test_importing_runner_is_cheap() -> None:
-    """``import runner`` alone brings in neither redis, arq, httpx nor aiohttp."""
-    code = "import runner, sys; print({'redis', 'arq', 'httpx', 'aiohttp', 'msgspec'} & sys.modules.keys())"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout == "set()\n"

@@ -88,8 +88,7 @@ class Link:
             self._flushing = None
 
     async def _connect(self) -> AbstractConnection:
-        kwargs = {**self._pool.connection_kwargs, "socket_timeout": None, "health_check_interval": 0}
-        connection = self._pool.connection_class(**kwargs)
+        connection = unlimited(self._pool)
         accepted = True
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -189,3 +188,9 @@ async def _disconnect(connection: AbstractConnection) -> None:
         await connection.disconnect(nowait=True)
     except (RedisError, OSError):
         return
+
+
+def unlimited(pool: ConnectionPool) -> AbstractConnection:
+    """Make a connection of a pool's settings, without its time limits: its user has others."""
+    kwargs: dict[str, Any] = {**pool.connection_kwargs, "socket_timeout": None, "health_check_interval": 0}
+    return pool.connection_class(**kwargs)

@@ -24,7 +24,7 @@ from importlib.resources.abc import Traversable
 _LINE = re.compile(r"^-- (KEYS|ARGV|USES|FLAGS)\b *(.*)$")
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _KINDS = ("int", "str", "rest")
-_LUA = resources.files(__package__) / "lua"
+_LUA = resources.files(__name__.rpartition(".")[0]) / "lua"
 
 
 @dataclass(frozen=True, slots=True)

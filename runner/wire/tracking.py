@@ -13,7 +13,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
-from .link import Command, Link
+from .link import Command, Link, unlimited
 
 CHANNEL = "__redis__:invalidate"
 RETRY_S = 1.0
@@ -64,8 +64,7 @@ class Tracking:
 
     async def _listen(self) -> None:
         while True:
-            kwargs = {**self._pool.connection_kwargs, "socket_timeout": None, "health_check_interval": 0}
-            connection = self._connection = self._pool.connection_class(**kwargs)
+            connection = self._connection = unlimited(self._pool)
             try:
                 await self._subscribe(connection)
                 while True:

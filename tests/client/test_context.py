@@ -161,6 +161,9 @@ async def test_ctx_snooze_ends_the_attempt(make_runner: Callable[..., Runner]) -
     assert tries == [1, 1, 1]
 
 
+async def only_declared(ctx: Context) -> None: ...
+
+
 def context(clock: FixedClock) -> Context:
     attempt = Attempt(
         job_id="j", queue="arq:queue", number=1, token="t", fence=1, due_at_ms=0, payload=None, clock=clock
@@ -181,10 +184,12 @@ def test_remaining_is_none_without_a_hard_timeout() -> None:
 async def test_a_ctx_of_another_worker_says_what_is_missing() -> None:
     """Under a user's own arq settings nothing put our things into ctx: that is said, not a KeyError."""
     ctx = context(FixedClock())
-    for look in (lambda: ctx.http, lambda: ctx.settings, lambda: ctx.enqueue):
+    for look in (lambda: ctx.http, lambda: ctx.settings):
         with pytest.raises(
             RunnerError, match=r"ctx has no '\w+': this worker was not made by runner.WorkerSettings"
         ):
             look()
     with pytest.raises(RunnerError, match="ctx has no 'report_progress'"):
         await ctx.progress(0.5)
+    with pytest.raises(RunnerError, match="ctx has no 'runner'"):
+        await ctx.enqueue(task(only_declared))

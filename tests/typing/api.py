@@ -1,0 +1,106 @@
+"""What a type checker makes of the public surface. Read by basedpyright in strict mode, never run."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, assert_type
+
+from runner import (
+    Bulk,
+    Call,
+    Context,
+    Job,
+    JobFailed,
+    JobInfo,
+    JobState,
+    Retry,
+    Runner,
+    Settings,
+    backoff,
+    task,
+)
+
+
+@task
+async def plain(ctx: Context, order: str, boxes: int = 1) -> str:
+    return f"{boxes} of {order}"
+
+
+@task(
+    name="store",
+    queue="bulk",
+    retry=backoff.constant(1).times(3) + backoff.exponential(base=10, cap=600, jitter="full"),
+    max_tries=5,
+    max_age=timedelta(days=1),
+    retry_on=(ConnectionError, TimeoutError),
+    give_up_on=ValueError,
+    timeout=30,
+    soft_timeout=25.0,
+    keep_result=0,
+)
+async def store(ctx: Context, *, rows: list[int]) -> None:
+    await ctx.progress(0.5, "half")
+    left = ctx.remaining()
+    assert_type(left, float | None)
+    if left is not None and left < 1:
+        raise Retry(delay=5)
+    ctx.snooze(until=datetime.now(UTC))
+
+
+@task(retry_on=lambda error: "again" in str(error))
+async def nothing(ctx: Context) -> tuple[int, bytes]:
+    assert_type(await ctx.enqueue(plain, "o-1"), Job[str])
+    return ctx.attempt, b""
+
+
+async def use(runner: Runner) -> None:
+    job = await runner.enqueue(plain, "o-1", boxes=2)
+    assert_type(job, Job[str])
+    assert_type(await job.result(timeout=5), str)
+    assert_type(await job.result(timedelta(seconds=5)), str)
+    assert_type(job.disposition, Literal["created", "duplicate", "unknown"])
+    assert_type(await job.status(), JobState)
+    assert_type(await job.info(), JobInfo)
+    assert_type(await job.cancel(), bool)
+
+    placed = plain.using(delay=10, key="k-1", queue="bulk", expires=timedelta(hours=1))
+    assert_type(await runner.enqueue(placed, "o-1"), Job[str])
+    assert_type(await runner.enqueue(store, rows=[1, 2]), Job[None])
+    assert_type(await (await runner.enqueue(nothing)).result(), tuple[int, bytes])
+    assert_type(await plain({}, "o-1"), str)
+
+    assert_type(plain.call("o-1"), Call[str])
+    assert_type(await runner.enqueue_many(plain.call(f"o-{n}") for n in range(10)), Bulk)
+    assert_type(await runner.enqueue_many(mixed(), bulk_id="b", on_progress=print), Bulk)
+    assert_type(await runner.enqueue_many(later()), Bulk)
+
+    assert_type(runner.job("k-1", task=plain), Job[str])
+    assert_type((await runner.job("k-1").info()).result, Any)
+
+
+def mixed() -> Iterator[Call[Any]]:
+    yield plain.call("o-1")
+    yield store.call(rows=[])
+
+
+async def later() -> AsyncIterator[Call[str]]:
+    yield plain.call("o-1")
+
+
+def embed(runner: Runner) -> None:
+    chosen: Callable[[Any], AbstractAsyncContextManager[None]] = runner.lifespan
+    chosen = runner.lifespan_with(worker=True, queues=["bulk"])
+    assert callable(chosen)
+
+
+def wide(jobs: list[Job[str]]) -> Job[object]:
+    """A Job of something is a Job of anything wider."""
+    return jobs[0]
+
+
+def make() -> Runner:
+    return Runner(Settings(), tasks=[plain, store, nothing])
+
+
+def read(failed: JobFailed) -> tuple[str, str, str]:
+    return failed.type, failed.message, failed.traceback

@@ -1,0 +1,55 @@
+"""Mistakes that a type checker finds before anything runs. A line that is wrong says which rule it breaks."""
+
+from runner import Context, Runner, backoff, task
+
+
+@task
+async def ship(ctx: Context, order: str, boxes: int = 1) -> str:
+    return f"{boxes} of {order}"
+
+
+async def wrong_arguments(runner: Runner) -> None:
+    await runner.enqueue(ship)  # error: reportCallIssue
+    await runner.enqueue(ship, 17)  # error: reportArgumentType
+    await runner.enqueue(ship, "o-1", boxes="two")  # error: reportArgumentType
+    await runner.enqueue(ship, "o-1", box=2)  # error: reportCallIssue
+    await runner.enqueue(ship, "o-1", 2, 3)  # error: reportCallIssue
+    await runner.enqueue(ship.using(delay=5), None)  # error: reportArgumentType
+    ship.call(order=b"o-1")  # error: reportArgumentType
+
+
+@task
+async def repack(ctx: Context) -> None:
+    await ctx.enqueue(ship, 17)  # error: reportArgumentType
+
+
+async def wrong_results(runner: Runner) -> int:
+    job = await runner.enqueue(ship, "o-1")
+    count: int = await job.result()  # error: reportAssignmentType
+    job.disposition = "replaced"  # error: reportAttributeAccessIssue
+    return count
+
+
+async def no_task(runner: Runner) -> None:
+    async def pack(ctx: Context) -> None: ...
+
+    await runner.enqueue(pack)  # error: reportArgumentType, reportCallIssue
+    await runner.enqueue("ship", "o-1")  # error: reportArgumentType, reportCallIssue
+    await runner.enqueue_many([ship])  # error: reportArgumentType
+
+
+@task  # error: reportArgumentType
+def blocking(ctx: Context) -> None: ...
+
+
+@task(retry=5)  # error: reportArgumentType
+async def bad_retry(ctx: Context) -> None: ...
+
+
+@task(tiemout=5)  # error: reportCallIssue, reportUntypedFunctionDecorator
+async def bad_option(ctx: Context) -> None: ...
+
+
+policy = backoff.exponential(jitter="some")  # error: reportArgumentType
+later: object = ship.using(until="tomorrow")  # error: reportArgumentType
+never: object = ship.using(when=5)  # error: reportCallIssue, reportUnknownVariableType
