@@ -66,7 +66,8 @@ async def test_waiters_get_the_lock_in_turn(make: Make) -> None:
 
     runner = make(enter)
     async with runner.worker():
-        jobs = [await runner.enqueue(enter, number) for number in range(50)]
+        calls = [(enter.using(key=f"{number:02}"), number) for number in range(50)]
+        jobs = [await runner.enqueue(call, number) for call, number in calls]
         for job in jobs:
             await job.result(10)
     assert order == sorted(order)
