@@ -24,6 +24,21 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "message": "its text",
         "worker": "name of the worker that tells",
     },
+    "schedule.ticked": {
+        "schedule": "name of the schedule",
+        "tick_ms": "when it was to tick",
+        "late_ms": "how much later its job was made",
+        "job_id": "that job",
+    },
+    "schedule.skipped": {
+        "schedule": "name of the schedule",
+        "tick_ms": "the tick that was left out: the job of an earlier one has not ended",
+    },
+    "schedule.missed": {
+        "schedule": "name of the schedule",
+        "ticks": "how many came too late to run",
+        "upto_ms": "the tick they came before",
+    },
 }
 """Every event with its fields and their meaning. ``job.dead`` is worth an alert."""
 

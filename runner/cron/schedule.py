@@ -5,8 +5,8 @@
 
 Daylight saving (Debian cron's rules, as cronsim follows them): a wall time that does not exist runs once, at
 the first valid moment after the gap; a wall time that comes twice runs once, the first time; rules with ``*``
-in the hour follow real time. Intervals are anchored at the epoch, so they do not drift and every worker agrees
-on them.
+in the hour follow real time. Intervals are anchored at the epoch, so they do not drift and every worker
+agrees on them.
 """
 
 import hashlib
@@ -17,7 +17,9 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Literal, Protocol
 
-from ..errors import InvalidTask, MissingExtra
+from cronsim import CronSim, CronSimError
+
+from ..errors import InvalidTask
 from ..settings.units import parse_duration
 
 CatchUp = Literal["latest", "all", "none"]
@@ -32,7 +34,15 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-FIELDS = ("minute", "hour", "day of month", "month", "day of week")
+SECOND = ("second", "0-59")
+FIELDS = (
+    ("minute", "0-59"),
+    ("hour", "0-23"),
+    ("day of month", "1-31, L for the last"),
+    ("month", "1-12 or JAN-DEC"),
+    ("day of week", "0-7 (0 and 7 are Sunday) or SUN-SAT"),
+)
+"""Each with what it may hold; beside that *, lists (1,2), ranges (1-5) and steps (*/15)."""
 NEVER_AFTER = timedelta(days=366 * 9)
 """An expression without a tick in nine years has none: a 29 February may be eight away."""
 
@@ -67,11 +77,11 @@ class CronRule:
 
     def after(self, at_ms: int) -> int | None:
         start = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zoneinfo.ZoneInfo(self.tz))
-        found = next(_cronsim(self.expression, start), None)
+        found = next(CronSim(self.expression, start), None)
         return None if found is None or found - start > NEVER_AFTER else round(found.timestamp() * 1000)
 
     def words(self) -> str:
-        return f"{_cronsim(self.expression, datetime.now(UTC)).explain()} ({self.tz})"
+        return f"{CronSim(self.expression, datetime.now(UTC)).explain()} ({self.tz})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +197,6 @@ def interval_rule(every: str | float | timedelta, *, anchor: datetime | None = N
     return IntervalRule(round(every_s * 1000), 0 if anchor is None else round(anchor.timestamp() * 1000))
 
 
-def _cronsim(expression: str, start: datetime) -> Any:
-    try:
-        from cronsim import CronSim
-    except ImportError:
-        what = "cron expressions"
-        raise MissingExtra(what, "cron") from None
-    return CronSim(expression, start)
-
-
 def _check_zone(tz: str) -> None:
     try:
         zoneinfo.ZoneInfo(tz)
@@ -208,27 +209,27 @@ def _check_zone(tz: str) -> None:
 def _check_fields(text: str, expression: str) -> None:
     """Say which field is wrong: each is tried alone, with the others left open."""
     parts = text.split()
-    names = FIELDS if len(parts) == 5 else ("second", *FIELDS)
     if len(parts) not in (5, 6):
+        names = ", ".join(name for name, _ in FIELDS)
         raise InvalidTask(
-            f"cron '{expression}' has {len(parts)} fields; give 5 ({', '.join(FIELDS)}), "
-            "or 6 with seconds first"
+            f"cron '{expression}' has {len(parts)} fields; give 5 ({names}), or 6 with seconds first"
         )
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    for position, (name, part) in enumerate(zip(names, parts, strict=True)):
+    fields = FIELDS if len(parts) == 5 else (SECOND, *FIELDS)
+    wrong: list[str] = []
+    for position, ((name, holds), part) in enumerate(zip(fields, parts, strict=True)):
         alone = ["*"] * len(parts)
         alone[position] = part
-        if _refused(" ".join(alone), start):
-            raise InvalidTask(f"cron '{expression}': field {position + 1} ({name}) is wrong: '{part}'")
-    if _refused(text, start):
+        if _is_refused(" ".join(alone)):
+            wrong.append(f"field {position + 1} ({name}) is {holds}, not '{part}'")
+    if wrong:
+        raise InvalidTask(f"cron '{expression}': {'; '.join(wrong)}")
+    if _is_refused(text):
         raise InvalidTask(f"cron '{expression}' never ticks: no date fits it")
 
 
-def _refused(expression: str, start: datetime) -> bool:
-    from cronsim import CronSimError
-
+def _is_refused(expression: str) -> bool:
     try:
-        _cronsim(expression, start)
+        CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError:
         return True
     return False

@@ -17,6 +17,9 @@
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
     runner:op:<token>            runner:{<name>}:op:<token>    STRING  ours   answers of a call, 1 h
+    runner:schedule:<name>       …                             HASH    ours   last tick, rule, counts, jobs
+    runner:<name>:schedules      runner:{<name>}:schedules     HASH    ours   schedule -> definition
+    runner:<name>:schedules-new  …                             ZSET    ours   schedule -> its last change
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
@@ -80,6 +83,16 @@ class Keys:
         """STREAM of what people did to dead letters."""
         return self.dead + "-audit"
 
+    @property
+    def schedules(self) -> str:
+        """HASH of the definitions of schedules made at run time."""
+        return self.dead.removesuffix("dead") + "schedules"
+
+    @property
+    def schedule_changes(self) -> str:
+        """ZSET of schedules that were defined, removed, paused or resumed, by when."""
+        return self.schedules + "-new"
+
     def job(self, job_id: str) -> str:
         """Payload of a job."""
         return f"{self.arq}job:{job_id}"
@@ -103,6 +116,10 @@ class Keys:
     def op(self, token: str) -> str:
         """Answers of a call that may be sent twice."""
         return f"{self.ours}op:{token}"
+
+    def schedule(self, name: str) -> str:
+        """State of a schedule."""
+        return f"{self.ours}schedule:{name}"
 
     def dead_letter(self, job_id: str) -> str:
         """A dead letter."""

@@ -1,7 +1,6 @@
-"""Typed calls of the scripts that schedules use, and the reading of their state."""
+"""Typed calls of the scripts that schedules use, and the reading of their state and definitions."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +8,11 @@ from .keys import Keys
 from .scripts import Execute, run_script
 
 MAX_TICKS = 100
-"""Ticks one script call may carry."""
+"""Ticks, or jobs, that one script call may carry."""
+MAX_STATES = 500
+"""States that one call may read."""
+MAX_CHANGES = 1000
+"""Changes that one look may find."""
 
 
 class Tick(NamedTuple):
@@ -47,6 +50,8 @@ class ScheduleState:
         skipped: ticks left out because an earlier job had not ended.
         missed: ticks that came too late.
         is_buffering: whether a tick waits for an earlier job to end.
+        late_ms: how late the last job was made; None before the first.
+        is_gone: whether it was removed at run time.
     """
 
     last_ms: int | None
@@ -56,6 +61,16 @@ class ScheduleState:
     skipped: int
     missed: int
     is_buffering: bool
+    late_ms: int | None
+    is_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed since a look: definitions by name, None for what has none (removed, or of code)."""
+
+    seen: int
+    definitions: dict[str, bytes | None]
 
 
 async def tick(execute: Execute, keys: Keys, ticks: Sequence[Tick], *, now_ms: int = 0) -> list[Answer]:
@@ -74,26 +89,89 @@ async def flush(execute: Execute, keys: Keys, name: str, *, now_ms: int = 0) -> 
 
 
 async def states(execute: Execute, keys: Keys, names: Sequence[str]) -> list[ScheduleState]:
-    """Read the states of schedules, in one trip."""
-    fields = ("last", "print", "paused", "made", "skipped", "missed", "next_id")
-    replies = await asyncio.gather(*(execute("HMGET", keys.schedule(name), *fields) for name in names))
-    return [
-        ScheduleState(
-            last_ms=None if last is None else int(last),
-            fingerprint=(print_ or b"").decode(),
-            is_paused=paused is not None,
-            made=int(made or 0),
-            skipped=int(skipped or 0),
-            missed=int(missed or 0),
-            is_buffering=next_id is not None,
-        )
-        for last, print_, paused, made, skipped, missed, next_id in replies
-    ]
+    """Read the states of schedules of one queue, 500 a trip."""
+    found: list[ScheduleState] = []
+    for start in range(0, len(names), MAX_STATES):
+        some = names[start : start + MAX_STATES]
+        found += map(_state, await run_script(execute, "cron_states", (keys.schedules,), (keys.ours, *some)))
+    return found
 
 
-async def pause(execute: Execute, keys: Keys, name: str, *, is_paused: bool, now_ms: int) -> None:
+async def pause(execute: Execute, keys: Keys, name: str, *, is_paused: bool, now_ms: int = 0) -> bool:
     """Stop or resume a schedule; a resumed one goes on from now, without the ticks in between."""
-    if is_paused:
-        await execute("HSET", keys.schedule(name), "paused", now_ms)
-    else:
-        await run_script(execute, "cron_resume", (keys.schedule(name),), (now_ms,))
+    names = (keys.schedule(name), keys.schedule_changes)
+    return bool(await run_script(execute, "cron_pause", names, (now_ms, name, int(is_paused))))
+
+
+async def put(
+    execute: Execute, keys: Keys, name: str, *, fingerprint: str, definition: bytes, now_ms: int = 0
+) -> bool:
+    """Define a schedule or redefine it; whether it is new."""
+    names = (keys.schedules, keys.schedule_changes, keys.schedule(name))
+    return bool(await run_script(execute, "cron_put", names, (now_ms, name, fingerprint, definition)))
+
+
+async def drop(execute: Execute, keys: Keys, name: str, *, now_ms: int = 0) -> bool:
+    """Remove a defined schedule; whether there was one."""
+    names = (keys.schedules, keys.schedule_changes, keys.schedule(name))
+    return bool(await run_script(execute, "cron_drop", names, (now_ms, name)))
+
+
+async def run(
+    execute: Execute, keys: Keys, name: str, jobs: Sequence[tuple[str, bytes]], *, now_ms: int = 0
+) -> list[bool]:
+    """Make up to 100 jobs, each id and payload, out of turn; which were made."""
+    names = (keys.queue, keys.abort, keys.schedule(name))
+    flat = [part for job in jobs for part in job]
+    given = await run_script(execute, "cron_run", names, (keys.arq, keys.ours, now_ms, *flat))
+    return [made == 1 for made in given]
+
+
+async def newest(execute: Execute, keys: Keys) -> int:
+    """Give the number of the last change; 0 when there was none."""
+    found = await execute("ZREVRANGE", keys.schedule_changes, 0, 0, "WITHSCORES")
+    return int(float(found[1])) if found else 0
+
+
+async def changes(execute: Execute, keys: Keys, seen: int) -> Changes:
+    """Give what changed after the change of that number, at most 1,000 schedules."""
+    found = await execute(
+        "ZRANGE", keys.schedule_changes, f"({seen}", "+inf", "BYSCORE",
+        "LIMIT", 0, MAX_CHANGES, "WITHSCORES",
+    )  # fmt: skip
+    names = [name.decode() for name in found[::2]]
+    if not names:
+        return Changes(seen, {})
+    values = await execute("HMGET", keys.schedules, *names)
+    return Changes(int(float(found[-1])), dict(zip(names, values, strict=True)))
+
+
+async def definition(execute: Execute, keys: Keys, name: str) -> bytes | None:
+    """Give one definition."""
+    return await execute("HGET", keys.schedules, name)
+
+
+async def definitions(execute: Execute, keys: Keys) -> AsyncIterator[tuple[str, bytes]]:
+    """Give all definitions, 1,000 a trip; one that changes meanwhile may come twice."""
+    cursor = b"0"
+    while True:
+        cursor, flat = await execute("HSCAN", keys.schedules, cursor, "COUNT", 1000)
+        for i in range(0, len(flat), 2):
+            yield flat[i].decode(), flat[i + 1]
+        if int(cursor) == 0:
+            return
+
+
+def _state(reply: list[bytes | None]) -> ScheduleState:
+    last, print_, paused, made, skipped, missed, next_id, late, gone = reply
+    return ScheduleState(
+        last_ms=None if last is None else int(last),
+        fingerprint=(print_ or b"").decode(),
+        is_paused=paused is not None,
+        made=int(made or 0),
+        skipped=int(skipped or 0),
+        missed=int(missed or 0),
+        is_buffering=next_id is not None,
+        late_ms=None if late is None else int(late),
+        is_gone=gone is not None,
+    )

@@ -11,27 +11,17 @@
 -- ARGV  now_ms  int   0 = ask the server
 -- ARGV  ticks   rest  name, fingerprint, last planned from, tick, missed, overlap, most, limit, id, due, payload
 --
--- Eleven a tick, at most 100 ticks; an empty id moves on without a job.
+-- Eleven a tick, at most 100 ticks; an empty id moves on without a job, and a tick of 0 only announces the rule.
 --
 -- GIVES two a tick: a word and a number
 -- GIVES MADE tick; SKIPPED tick (an earlier one has not ended); BUFFERED tick; EXISTS tick (there is such a job)
 -- GIVES MOVED tick; ALREADY last; EARLY ms left; PAUSED last; NEW last (first seen, or another rule: goes on from now)
--- GIVES ENDED last (its count is used up)
+-- GIVES ENDED last (its count is used up, or it was removed); OLD last (it was redefined: read it again)
 -- FAILS nothing
 -- COST  O(log n) a tick, and one EXISTS for each earlier job that may still be there
--- USES  now text instances
+-- USES  now text instances spawn
 local at = now(now_ms)
 local given = {}
-
-local function make(id, due, payload)
-  if redis.call('EXISTS', arq .. 'job:' .. id, arq .. 'result:' .. id, ours .. 'dead:' .. id) > 0 then
-    return 'EXISTS'
-  end
-  redis.call('SET', arq .. 'job:' .. id, payload)
-  redis.call('ZADD', queue, due, id)
-  redis.call('ZREM', abort, id)
-  return 'MADE'
-end
 
 local function place(key, i, overlap, most)
   local alive = instances(key, arq)
@@ -44,29 +34,43 @@ local function place(key, i, overlap, most)
     redis.call('HINCRBY', key, 'skipped', 1)
     return 'SKIPPED'
   end
-  local word = make(id, due, payload)
+  local word = spawn(queue, abort, arq, ours, id, due, payload)
   alive[#alive + 1] = id
-  redis.call('HSET', key, 'jobs', table.concat(alive, '\n'))
+  redis.call('HSET', key, 'jobs', table.concat(alive, '\n'), 'late', text(at - tonumber(ticks(i + 3))))
   redis.call('HINCRBY', key, 'made', 1)
   return word
 end
 
-local function tick(i)
-  local key = ours .. 'schedule:' .. ticks(i)
-  local known = redis.call('HMGET', key, 'last', 'print', 'paused', 'made')
-  if known[2] ~= ticks(i + 1) then
-    redis.call('HSET', key, 'last', text(at), 'print', ticks(i + 1))
-    return 'NEW', text(at)
-  end
-  local limit, wanted = tonumber(ticks(i + 7)), tonumber(ticks(i + 3))
-  if known[3] then
-    return 'PAUSED', known[1]
-  elseif known[1] ~= ticks(i + 2) then
-    return 'ALREADY', known[1]
+local function refusal(i, known)
+  local last, limit, wanted = known[1], tonumber(ticks(i + 7)), tonumber(ticks(i + 3))
+  if known[5] then
+    return 'ENDED', last
+  elseif known[6] and known[2] ~= ticks(i + 1) then
+    return 'OLD', last
+  elseif known[3] then
+    return 'PAUSED', last
+  elseif last ~= ticks(i + 2) then
+    return 'ALREADY', last
   elseif wanted > at then
     return 'EARLY', text(wanted - at)
   elseif limit > 0 and tonumber(known[4] or 0) >= limit then
-    return 'ENDED', known[1]
+    return 'ENDED', last
+  end
+end
+
+local function tick(i)
+  local key = ours .. 'schedule:' .. ticks(i)
+  local known = redis.call('HMGET', key, 'last', 'print', 'paused', 'made', 'gone', 'defined')
+  local is_news = known[2] ~= ticks(i + 1) or known[5] or known[6]
+  if not known[1] or ticks(i + 3) == '0' and is_news then
+    redis.call('HDEL', key, 'gone', 'defined')
+    redis.call('PERSIST', key)
+    redis.call('HSET', key, 'last', text(at), 'print', ticks(i + 1))
+    return 'NEW', text(at)
+  end
+  local word, number = refusal(i, known)
+  if word then
+    return word, number
   end
   redis.call('HSET', key, 'last', ticks(i + 3))
   if ticks(i + 4) ~= '0' then
