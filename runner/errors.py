@@ -28,8 +28,8 @@
     ├── Snooze                 come back later; spends no attempt
     └── GiveUp                 do not try again: straight to the dead letters
 
-    SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
-    LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.
+SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
+LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,9 +1,9 @@
 """A job's states and the arrows between them, and what is known about one attempt.
 
-    scheduled ──due──► ready ──claim──► running ──finish──► succeeded | dead | cancelled
-        ▲                                  │
-        └── Retrying, Snoozed ─────────────┤        expired: was not started before its ``expires``
-                      Released, lease over ┴──► ready
+scheduled ──due──► ready ──claim──► running ──finish──► succeeded | dead | cancelled
+    ▲                                  │
+    └── Retrying, Snoozed ─────────────┤        expired: was not started before its ``expires``
+                  Released, lease over ┴──► ready
 """
 
 from dataclasses import dataclass, field
