@@ -21,6 +21,7 @@ from .json_values import MAX_DEPTH, NotEncodable, encode_rich, refuse_inexact
 _AS_TEXT: dict[type, str] = {Decimal: "$decimal", UUID: "$uuid", timedelta: "$timedelta"}
 _AS_ISO = (datetime, date, time)
 _PLAIN = frozenset({str, int, bool, type(None)})
+_TEXT = frozenset({str})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -39,7 +40,8 @@ def canonical(value: Any) -> bytes:
     Raises:
         NotEncodable: names the type that has none, or says NaN, infinite, too deep.
     """
-    if type(value) is dict and _PLAIN.issuperset(map(type, value.values())):
+    is_dict = type(value) is dict
+    if is_dict and _TEXT.issuperset(map(type, value)) and _PLAIN.issuperset(map(type, value.values())):
         form = _encode(value)  # the arguments of most calls: nothing to translate, unless a key needs its "$"
         if b'"$' not in form:
             return form
