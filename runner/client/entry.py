@@ -8,6 +8,7 @@ import msgspec
 
 from ..errors import InvalidArguments, InvalidTask, PayloadTooLarge
 from ..json_values import encode_rich
+from ..placement import Placement
 from ..tasks import Task
 from ..wire import codec
 from ..wire.scripts import Entry
@@ -45,13 +46,8 @@ def entry_of(
         msg = f"only tasks can be enqueued, not {task!r}: put @task above its 'async def' and pass it itself"
         raise InvalidTask(msg)
     args, kwargs = task.check(args, kwargs)
-    placed = task.placement
-    key = placed.key or key
-    delay_ms = round(placed.delay_s * 1000)
-    at_ms = 0 if placed.until is None else round(placed.until.timestamp() * 1000)
-    expires_at_ms = 0
-    if placed.expires_s is not None:
-        expires_at_ms = (at_ms or server_now_ms + delay_ms) + round(placed.expires_s * 1000)
+    key = task.placement.key or key
+    at_ms, delay_ms, expires_at_ms = _times(task.placement, server_now_ms)
     meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key else "")
     try:
         payload = codec.encode_job(task.name, args, kwargs, now_ms, meta)
@@ -61,6 +57,15 @@ def entry_of(
     if len(payload) > limit:
         raise PayloadTooLarge(_too_large(task, args, kwargs, len(payload), limit))
     return Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload)
+
+
+def _times(placed: Placement, server_now_ms: int) -> tuple[int, int, int]:
+    """Give due time, delay and end in ms; 0 where there is none."""
+    delay_ms = round(placed.delay_s * 1000)
+    at_ms = 0 if placed.until is None else round(placed.until.timestamp() * 1000)
+    if placed.expires_s is None:
+        return at_ms, delay_ms, 0
+    return at_ms, delay_ms, (at_ms or server_now_ms + delay_ms) + round(placed.expires_s * 1000)
 
 
 def _culprit(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
