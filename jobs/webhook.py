@@ -23,6 +23,7 @@ and it is sent again with the same ``webhook-id``, by which the receiver can tel
 import inspect
 import re
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -161,15 +162,8 @@ async def deliver(
         fields = _fields(ctx, body, event, _keys(settings, secret), headers)
     except ValueError as error:
         raise GiveUp(f"not sent: {error}") from None
-    ended = await exchange(
-        ctx.http,
-        "POST",
-        url,
-        content=body,
-        headers=fields,
-        timeout_s=settings.timeout,
-        read_cap=settings.read_cap,
-    )
+    post = partial(exchange, ctx.http, "POST", timeout_s=settings.timeout, read_cap=settings.read_cap)
+    ended = await post(url, content=body, headers=fields)
     if isinstance(ended, Answer) and 200 <= ended.status < 300:
         text, is_truncated = _excerpt(ended, settings.max_response)
         return Delivery(ended.status, ctx.attempt, ended.elapsed_ms, fields["webhook-id"], text, is_truncated)

@@ -39,16 +39,17 @@ def build_client(
     Raises:
         ValueError: one of ``allow`` is not a network.
     """
-    logger = logging.getLogger("httpx")
-    logger.setLevel(max(logger.level, logging.WARNING))
+    _hush_httpx()
+    guard = AddressGuard.allowing(allow)
+    transport = AiohttpTransport(
+        guard=guard,
+        lookup=lookup,
+        ssl_context=ssl_context,
+        max_connections=max_connections,
+        keepalive_s=keepalive_s,
+    )
     client = httpx.AsyncClient(
-        transport=AiohttpTransport(
-            guard=AddressGuard.allowing(allow),
-            lookup=lookup,
-            ssl_context=ssl_context,
-            max_connections=max_connections,
-            keepalive_s=keepalive_s,
-        ),
+        transport=transport,
         timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s),
         headers={"user-agent": "arq-runner", "accept-encoding": "identity"},
         follow_redirects=False,
@@ -56,3 +57,8 @@ def build_client(
     )
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return client
+
+
+def _hush_httpx() -> None:
+    logger = logging.getLogger("httpx")
+    logger.setLevel(max(logger.level, logging.WARNING))

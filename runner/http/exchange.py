@@ -108,16 +108,12 @@ async def exchange(
         read_cap: bytes of the body to keep; the connection is closed when there are more.
     """
     seen = _Seen(time.monotonic())
+    extensions = {"trace": seen.trace}
     try:
         async with (
             asyncio.timeout(timeout_s),
             client.stream(
-                method,
-                url,
-                content=content,
-                headers=headers,
-                follow_redirects=False,
-                extensions={"trace": seen.trace},
+                method, url, content=content, headers=headers, follow_redirects=False, extensions=extensions
             ) as response,
         ):
             seen.response = response
