@@ -264,7 +264,7 @@ def _size(entry: Entry) -> int:
 
 
 def _bulk_key(bulk_id: str) -> str:
-    return f"runner:bulk:{bulk_id}"
+    return f"runner:bulk-cursor:{bulk_id}"
 
 
 def _cancelled_envelope(data: bytes | None, keys: Keys, job_id: str, now_ms: int) -> bytes:

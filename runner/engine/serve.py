@@ -20,6 +20,9 @@ CRON_BEAT_S = 0.5
 """How often arq's heart beats; its cron enqueues from there."""
 POLL_WITHOUT_PUSHES_S = 0.25
 """How often an idle worker looks while the server does not push."""
+OTHERS_RENEW_S = 1.0
+"""After a long outage: time for the other workers to renew what they run, before this one claims it as theirs no
+more. Without it an outage would count as the death of every worker."""
 SHORTEST_POLL_S = 0.01
 
 
@@ -81,11 +84,13 @@ class Serving:
         Raises:
             redis.exceptions.RedisError: what does not pass by itself, as wrong credentials.
         """
-        patience = Patience()
+        patience, away_since = Patience(), 0.0
         while not self.is_closing:
             try:
                 if patience.failures:
                     await self.upkeep.renew()
+                    if asyncio.get_running_loop().time() - away_since > self.upkeep.lease_s / 3:
+                        await asyncio.sleep(OTHERS_RENEW_S)
                 if await self._step():
                     patience.reset()
                 elif self.limits.burst and await self._is_burst_over():
@@ -98,6 +103,7 @@ class Serving:
                     logger.error("%s: %s. The worker stops: %s", type(error).__name__, error, _CURE)
                     raise
                 if patience.failures == 0:
+                    away_since = asyncio.get_running_loop().time()
                     kind = type(error).__name__
                     logger.warning("the server is away (%s: %s); running jobs go on", kind, error)
                 await asyncio.sleep(patience.next_delay_s())
