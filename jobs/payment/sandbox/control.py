@@ -1,5 +1,6 @@
 """The sandbox from outside: start its process, switch its faults, end it."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -37,7 +38,10 @@ class Sandbox:
         ledger = folder / "ledger.jsonl"
         words = [sys.executable, "-m", "jobs.payment.sandbox", "--ledger", str(ledger), "--port", str(port)]
         process = subprocess.Popen(  # noqa: S603 - our own program and words
-            [*words, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*words, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": _python_path()},
         )
         assert process.stdout is not None  # noqa: S101 - asked for above
         url = process.stdout.readline().decode().strip()
@@ -72,3 +76,8 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _python_path() -> str:
+    """Put this very package first: the starter may run in another folder."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]))
