@@ -18,6 +18,12 @@ from .survive import TROUBLE, Patience
 
 logger = logging.getLogger("runner.engine")
 
+TICKS_A_LEASE = 6
+RENEW_EVERY = 2
+PRESENCE_EVERY = 4
+IDLE_MAINTAIN_EVERY = 12
+"""In ticks. Jobs of dead workers are looked for at each tick while this worker is busy; an idle one claims
+them anyway, and shall cost next to nothing."""
 MAINTAINED_JOBS = 500
 """Jobs looked at by one step of upkeep over one queue."""
 
@@ -59,7 +65,7 @@ class Upkeep:
         tracking.start()
         patience, ticks = Patience(), 0
         while True:
-            pause_s = self.lease_s / 3
+            pause_s = self.lease_s / TICKS_A_LEASE
             if not tracking.is_on:
                 pause_s = min(pause_s, self.safety_poll_s)
             try:
@@ -71,13 +77,14 @@ class Upkeep:
             except Exception:
                 logger.exception("upkeep failed; it goes on")
             await asyncio.sleep(pause_s)
-            if not patience.failures:
+            if not patience.failures and ticks % RENEW_EVERY == 0:
                 self.on_tick()
 
     async def _tick(self, ticks: int, presence: Presence | None) -> None:
-        await self.renew()
-        self.running.release_unstarted()
-        if presence is not None and ticks % 2 == 0:
+        if ticks % RENEW_EVERY == 0:
+            await self.renew()
+            self.running.release_unstarted()
+        if presence is not None and ticks % PRESENCE_EVERY == 0:
             completed, failed, retried = self.counts()
             await presence.tell(
                 running=len(self.running.attempts),
@@ -86,8 +93,9 @@ class Upkeep:
                 retried=retried,
                 now_ms=SYSTEM_CLOCK.now_ms(),
             )
-        if ticks:
+        if ticks and (self.running.attempts or ticks % IDLE_MAINTAIN_EVERY == 0):
             await self.maintain(MAINTAINED_JOBS)
+        if ticks and ticks % RENEW_EVERY == 0:
             for keys in self.keys.values():
                 await look_after(
                     self.execute, keys, self.running.runnables, self.retention, self.running.worker

@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 JOBS, WORKERS, KILLS = 2_000, 4, 10
-LEASE_S = 2.0
-"""2 / 15 of the real one; so is the promise: 20 s x 2 / 15 = 2.67 s."""
+LEASE_S = 4.0
+"""4 / 15 of the real one; so is the promise: 20 s x 4 / 15 = 5.33 s."""
 PROMISE_S = 20 * LEASE_S / 15
 
 
@@ -81,7 +81,7 @@ async def put_jobs(yard: Any, rng: random.Random) -> set[str]:
     jobs: set[str] = set()
     for start in range(0, JOBS, 500):
         entries = [
-            Entry(f"j{n}", 0, 0, encode_job("work", (rng.uniform(0.05, 0.3),), {}, 1, Meta()))
+            Entry(f"j{n}", 0, 0, encode_job("work", (rng.uniform(0.05, 0.2),), {}, 1, Meta()))
             for n in range(start, start + 500)
         ]
         assert all(await yard.scripts.enqueue(yard.keys, entries))
