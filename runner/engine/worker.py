@@ -272,7 +272,7 @@ class Worker(arq.worker.Worker):
 
     def _note_changed(self, keys: list[bytes]) -> None:
         self._rounds.note_changed(keys)
-        if not keys or any(key.endswith(b"abort") for key in keys):
+        if any(key.endswith(b"abort") for key in keys) or (not keys and self.tasks):
             self._serving.must_look_for_aborts = True
         self._wake.set()
 
