@@ -21,8 +21,10 @@ CRON_BEAT_S = 0.5
 POLL_WITHOUT_PUSHES_S = 0.25
 """How often an idle worker looks while the server does not push."""
 OTHERS_RENEW_S = 1.0
-"""After a long outage: time for the other workers to renew what they run, before this one claims it as theirs no
-more. Without it an outage would count as the death of every worker."""
+"""After a long outage: time for the other workers to renew what they run, before this one claims it.
+
+Without it an outage would count as the death of every worker.
+"""
 SHORTEST_POLL_S = 0.01
 
 

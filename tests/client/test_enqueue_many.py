@@ -74,7 +74,7 @@ async def test_a_crash_between_jobs_and_note_makes_no_job_twice(
     """What was enqueued and not yet noted is recognised by the jobs' ids, and counted as such."""
     async with make_runner(touch) as runner:
         await runner.enqueue_many(calls(1500), bulk_id="import-7")
-        await redis.set("runner:bulk:import-7", 700)
+        await redis.set("runner:bulk-cursor:import-7", 700)
         again = await runner.enqueue_many(calls(1500), bulk_id="import-7")
     assert again == Bulk(created=0, duplicates=800, skipped=700)
     assert await redis.zcard("arq:queue") == 1500
@@ -87,7 +87,7 @@ async def test_a_finished_bulk_is_skipped_whole(make_runner: Callable[..., Runne
         assert await runner.enqueue_many(calls(700), bulk_id="import-7") == Bulk(0, 0, 700)
         assert await runner.enqueue_many(calls(703), bulk_id="import-7") == Bulk(3, 0, 700)
     assert await redis.zcard("arq:queue") == 703
-    assert 0 < await redis.ttl("runner:bulk:import-7") <= 7 * 86_400
+    assert 0 < await redis.ttl("runner:bulk-cursor:import-7") <= 7 * 86_400
 
 
 async def test_two_bulks_have_jobs_of_their_own(make_runner: Callable[..., Runner], redis: Redis) -> None:
