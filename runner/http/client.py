@@ -4,12 +4,43 @@ import logging
 import ssl
 from collections.abc import Iterable
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
 from .guard import AddressGuard, Network
 from .resolver import Lookup
 from .transport import AiohttpTransport
+
+
+class DirectClient(httpx.AsyncClient):
+    """httpx's client, with a short way to the transport for what ``exchange`` sends.
+
+    A streamed request without redirects goes to the transport as it is. httpx's own way makes an auth flow, a
+    loop for redirects, and a request of ``urllib``'s to look for cookies: more work than sending.
+    ``response.elapsed`` is not set on the short way.
+    """
+
+    def __init__(self, transport: AiohttpTransport, **options: Any) -> None:
+        super().__init__(transport=transport, **options)
+        self._direct = transport
+
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = httpx.USE_CLIENT_DEFAULT,
+        follow_redirects: Any = httpx.USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
+        """Send a request; the long way whenever there is anything to do around it."""
+        is_plain = stream and follow_redirects is False and auth is httpx.USE_CLIENT_DEFAULT
+        asks = request.url.userinfo or self.auth or any(self.event_hooks.values())
+        if not is_plain or asks or self.is_closed:
+            return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+        response = await self._direct.handle_async_request(request)
+        response.request = request
+        return response
 
 
 def build_client(
@@ -48,8 +79,8 @@ def build_client(
         max_connections=max_connections,
         keepalive_s=keepalive_s,
     )
-    client = httpx.AsyncClient(
-        transport=transport,
+    client = DirectClient(
+        transport,
         timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s),
         headers={"user-agent": "arq-runner", "accept-encoding": "identity"},
         follow_redirects=False,

@@ -9,11 +9,13 @@ decides only for a transport that tells nothing.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import httpx
 
@@ -108,29 +110,50 @@ async def exchange(
         read_cap: bytes of the body to keep; the connection is closed when there are more.
     """
     seen = _Seen(time.monotonic())
-    extensions = {"trace": seen.trace}
     try:
-        async with (
-            asyncio.timeout(timeout_s),
-            client.stream(
-                method, url, content=content, headers=headers, follow_redirects=False, extensions=extensions
-            ) as response,
-        ):
-            seen.response = response
-            await seen.read(response, read_cap)
+        async with asyncio.timeout(timeout_s):
+            request = _request(client, method, url, content, headers or {}, seen)
+            response = await client.send(request, stream=True, follow_redirects=False)
+            async with contextlib.aclosing(response):
+                seen.status, seen.headers = response.status_code, response.headers
+                await seen.read(response, read_cap)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         return seen.failed(error, timeout_s)
-    return seen.answered(response)
+    return seen.answered(response.status_code)
+
+
+def _request(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    content: bytes,
+    headers: Mapping[str, str],
+    seen: "_Seen",
+) -> httpx.Request:
+    """Make the request out of the client's headers and these; ``build_request`` takes three times as long."""
+    merged = dict(client.headers.multi_items())
+    merged.update({name.lower(): value for name, value in headers.items()})
+    told = {"timeout": client.timeout.as_dict(), "trace": seen.trace}
+    return httpx.Request(method, _parsed(url), headers=merged, content=content, extensions=told)
+
+
+_parsed = lru_cache(maxsize=1024)(httpx.URL)
+"""Receivers come again and again."""
 
 
 class _Seen:
-    """What has been seen of a request so far."""
+    """What has been seen of a request so far.
+
+    Not the response: it holds the request, that holds ``trace``, and so this. With such rings the garbage
+    collector took most of what a delivery costs.
+    """
 
     def __init__(self, began: float) -> None:
         self.began = began
         self.is_traced = False
         self.is_sent = False
-        self.response: httpx.Response | None = None
+        self.status: int | None = None
+        self.headers = httpx.Headers()
         self.body = bytearray()
         self.is_complete = False
 
@@ -139,21 +162,19 @@ class _Seen:
         self.is_sent = self.is_sent or name.endswith("send_request_headers.started")
 
     async def read(self, response: httpx.Response, cap: int) -> None:
-        async for chunk in response.aiter_raw():
+        async for chunk in cast("httpx.AsyncByteStream", response.stream):
             self.body += chunk[: cap + 1 - len(self.body)]
             if len(self.body) > cap:
                 del self.body[cap:]
                 return
         self.is_complete = True
 
-    def answered(self, response: httpx.Response) -> Answer:
-        return Answer(
-            response.status_code, response.headers, bytes(self.body), self.is_complete, self._elapsed_ms()
-        )
+    def answered(self, status: int) -> Answer:
+        return Answer(status, self.headers, bytes(self.body), self.is_complete, self._elapsed_ms())
 
     def failed(self, error: Exception, timeout_s: float) -> Exchange:
-        if self.response is not None:
-            return self.answered(self.response)
+        if self.status is not None:
+            return self.answered(self.status)
         never = not self.is_sent and (self.is_traced or isinstance(error, _NEVER_SENT))
         kind = NotSent if never else Unclear
         reason = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)

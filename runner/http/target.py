@@ -6,6 +6,7 @@ No name is looked up here and no address judged: that is the guard's, when the c
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -72,6 +73,7 @@ def check_headers(
         raise ValueError(msg)
 
 
+@lru_cache(maxsize=1024)
 def _problem(url: str) -> str | None:
     if len(url) > MAX_URL:
         return f"it has {len(url)} characters, more than {MAX_URL}"

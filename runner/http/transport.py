@@ -176,16 +176,14 @@ def _target(url: httpx.URL) -> yarl.URL:
 
 
 def _fields(request: httpx.Request) -> list[tuple[str, str]]:
-    fields: list[tuple[str, str]] = []
-    for name, value in request.headers.raw:
-        if _CONTROL.search(name) or _CONTROL.search(value):
-            shown = name.decode("ascii", "backslashreplace")
-            msg = f"header {shown!r} has a control or non-ASCII character"
-            raise httpx.LocalProtocolError(msg, request=request)
-        # aiohttp frames the body itself.
-        if name.lower() != b"transfer-encoding":
-            fields.append((name.decode("ascii"), value.decode("ascii")))
-    return fields
+    raw = request.headers.raw
+    if _CONTROL.search(b"".join([part for field in raw for part in field])):
+        name = next(name for name, value in raw if _CONTROL.search(name + value))
+        shown = name.decode("ascii", "backslashreplace")
+        msg = f"header {shown!r} has a control or non-ASCII character"
+        raise httpx.LocalProtocolError(msg, request=request)
+    # aiohttp frames the body itself.
+    return [(n.decode("ascii"), v.decode("ascii")) for n, v in raw if n.lower() != b"transfer-encoding"]
 
 
 def _body(request: httpx.Request) -> Any:

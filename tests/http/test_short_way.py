@@ -1,0 +1,48 @@
+"""The short way that most requests take through the client: what it must not cost, when it is not taken."""
+
+import gc
+
+import pytest
+
+from runner.http import Answer, exchange
+
+
+async def test_an_exchange_leaves_nothing_to_the_garbage_collector(client, receivers):
+    """No ring of references: with one a delivery, collecting them took longer than delivering."""
+    async with receivers.Receiver(receivers.answers()) as receiver:
+
+        async def once():
+            return await exchange(client, "POST", receiver.url, content=b"{}", timeout_s=20)
+
+        assert isinstance(await once(), Answer)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                await once()
+            assert gc.collect() < 20
+        finally:
+            gc.enable()
+
+
+async def test_what_is_to_be_done_around_a_request_is_done(client, receivers):
+    """Hooks and authentication make a streamed request take httpx's own way."""
+    seen = []
+
+    async def note(request):
+        seen.append(request.headers.get("authorization"))
+
+    async with receivers.Receiver(receivers.answers()) as receiver:
+        client.event_hooks = {"request": [note]}
+        address = receiver.url.replace("http://", "http://user:word@")
+        async with client.stream("GET", address, follow_redirects=False) as response:
+            await response.aread()
+    assert seen == ["Basic dXNlcjp3b3Jk"]
+
+
+async def test_a_closed_client_says_so(client, receivers):
+    """As httpx's own does, instead of opening connections that nobody closes."""
+    await client.aclose()
+    with pytest.raises(RuntimeError, match="the client has been closed"):
+        async with client.stream("GET", "http://127.0.0.1:1/", follow_redirects=False):
+            pass
