@@ -186,3 +186,11 @@ def test_the_line_in_a_message_is_right_in_a_file_with_windows_line_ends_and_a_m
     """Editors on Windows write a byte order mark and CRLF."""
     Path("settings.toml").write_bytes(b"\xef\xbb\xbf[worker]\r\n# more\r\nmax_jobs = 0\r\n")
     assert problems() == ["settings.toml:3 -> worker.max_jobs -> 0 -> expected a whole number of at least 1"]
+
+
+def test_a_queue_cannot_be_named_like_a_kind_of_key(tmp_path):
+    """`runner:job:running` would be both the history of a job and what a queue named job runs."""
+    file = tmp_path / "settings.toml"
+    file.write_text("[worker]\nqueues = { job = 1 }\n")
+    with pytest.raises(SettingsError, match="a queue name other than"):
+        load_settings(file, {})

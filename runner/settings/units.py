@@ -130,10 +130,20 @@ def check_name(value: str) -> str:
     return value
 
 
+RESERVED_QUEUES = frozenset(
+    {"bulk-cursor", "dead", "job", "lock", "once", "op", "schedule", "waiters", "waiting", "worker", "workers"}
+)
+"""Words that follow ``runner:`` in keys that are not a queue's; ``wire/keys.py`` has the table."""
+
+
 def check_queue(value: str) -> str:
     """Let through a queue's name."""
     if not _QUEUE.fullmatch(value):
         msg = "queue names of letters, digits, dots, dashes and underscores"
+        raise ValueError(msg)
+    if value in RESERVED_QUEUES:
+        taken = ", ".join(sorted(RESERVED_QUEUES))
+        msg = f"a queue name other than {taken}: these begin keys of ours"
         raise ValueError(msg)
     return value
 
