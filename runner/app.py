@@ -2,25 +2,22 @@
 
 import asyncio
 import contextlib
-import importlib
-import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from redis.asyncio import ConnectionPool
-
 from . import local_server
 from .client import Bulk, Client, Job
 from .client.bulk import Calls
+from .client.making import make_client
 from .dead_letters import DeadLetters
 from .embedded_worker import embedded_worker
 from .engine.worker import Worker
-from .errors import InvalidTask, RunnerError, SettingsError
+from .errors import RunnerError
 from .registry import Registry
 from .settings import Settings, load_settings
-from .settings.masking import masked_text
+from .task_modules import task_module
 from .tasks import Task
 from .uncancelled import in_thread, to_the_end
 from .worker_parameters import worker_parameters
@@ -169,7 +166,7 @@ class Runner:
         if self._registry is None:
             registry = Registry(self._given)
             for name in self.settings.tasks:
-                registry.add_module(_import(name))
+                registry.add_module(task_module(name))
             self._registry = registry
         return self._registry
 
@@ -232,31 +229,3 @@ class Runner:
         server, self._server = self._server, None
         if server is not None:
             server.detach()
-
-
-def make_client(url: str, settings: Settings) -> Client:
-    """Make a client for a server, by the settings."""
-    pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=settings.redis.connect_timeout)
-    return Client(
-        pool,
-        layout=settings.redis.key_layout,
-        address=masked_text(url),
-        payload_limit=settings.limits.payload,
-        timeout_s=settings.redis.timeout,
-    )
-
-
-def _import(name: str) -> Any:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there; what it imports is not
-        where = "looked in the current folder too; check the name in settings.toml"
-        msg = f"tasks: there is no module '{name}' ({where})"
-        raise SettingsError(msg) from error
-    except InvalidTask as error:
-        msg = f"module '{name}': {error}"
-        raise InvalidTask(msg) from error

@@ -23,8 +23,8 @@ from runner import (
     UnsafeServer,
     task,
 )
-from runner.app import make_client
 from runner.client import Client
+from runner.client.making import make_client
 from runner.local_server import LocalServer, attach
 from runner.settings.model import RedisGroup, WorkerGroup
 from runner.tasks import Task

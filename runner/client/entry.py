@@ -54,8 +54,7 @@ def entry_of(
     except _UNENCODABLE as error:
         msg = f"task '{task.name}': {_culprit(task, args, kwargs)} cannot be encoded: {error}"
         raise InvalidArguments(msg) from error
-    if len(payload) > limit:
-        raise PayloadTooLarge(_too_large(task, args, kwargs, len(payload), limit))
+    _check_size(task, args, kwargs, len(payload), limit)
     return Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload)
 
 
@@ -77,16 +76,19 @@ def _culprit(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) 
     return "an argument"
 
 
-def _too_large(
+def _check_size(
     task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any], size: int, limit: int
-) -> str:
+) -> None:
+    if size <= limit:
+        return
     sizes = {
         name: len(msgspec.json.encode(value, enc_hook=encode_rich))
         for name, value in task.parameters.named(task.name, args, kwargs).items()
     }
     largest = max(sizes, key=lambda name: sizes[name], default="")
     where = f"; the largest part is argument '{largest}' with {sizes[largest]:,} bytes" if largest else ""
-    return (
+    msg = (
         f"task '{task.name}': the job takes {size:,} bytes, more than limits.payload = {limit:,}{where}. "
         "Store the data elsewhere and pass a reference, or raise the limit"
     )
+    raise PayloadTooLarge(msg)

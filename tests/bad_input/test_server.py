@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from runner import Runner, RunnerError, ServerError, ServerUnreachable, Settings, UnsafeServer
-from runner.app import make_client
 from runner.client import Client
+from runner.client.making import make_client
 from runner.server_check import ServerCheck
 from runner.settings.model import RedisGroup
 
@@ -207,7 +207,7 @@ def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "arq", "runner.WorkerSettings"],
         cwd=tmp_path,
-        env={**kept, "PYTHONPATH": root, **variables},
+        env={**kept, "PYTHONPATH": root, "RUNNER_TASKS": "jobs.webhook", **variables},
         capture_output=True,
         text=True,
         timeout=50,

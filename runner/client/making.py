@@ -1,0 +1,21 @@
+"""From settings to a client."""
+
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+
+from ..settings import Settings
+from ..settings.masking import masked_text
+from .client import Client
+
+
+def make_client(url: str, settings: Settings) -> Client:
+    """Make a client for a server, by the settings; no I/O."""
+    pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=settings.redis.connect_timeout)
+    return Client(
+        pool,
+        layout=settings.redis.key_layout,
+        address=masked_text(url),
+        payload_limit=settings.limits.payload,
+        timeout_s=settings.redis.timeout,
+    )
