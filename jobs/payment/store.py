@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | `runner:{payments}:pay:<order>` | HASH | sums, see below; `currency`, `ref`, its operations as `o<n>` |
 | `runner:{payments}:op:<op_id>` | HASH | an operation, see Operation |
-| `runner:{payments}:audit:<order>` | LIST | transitions: `hash at_ms op_id from to evidence` |
+| `runner:{payments}:audit:<order>` | LIST | transitions: `hash at_ms op from to evidence` |
 | `runner:{payments}:open` | ZSET | operation that is not closed -> look at it at (ms) |
 | `runner:{payments}:outbox` | HASH | message id -> what the merchant is told |
 | `runner:{payments}:proven` | STRING | ledger and gateway were found to agree; lost with the data |

@@ -1,6 +1,7 @@
 """How fast it is: ``runner bench``, never a timed test.
 
-    noop, sleep, latency, enqueue, backlog, webhooks   one measure a file, its figures in a table before it
+    noop, sleep, latency, enqueue, backlog, webhooks, payments
+                  one measure a file, its figures in a table before it
     drain.py      starts workers, holds them while jobs are enqueued, lets them go, watches
     peers.py      who is measured: we and stock arq; another library is one more class like theirs
     stock_arq.py  the settings class that stock arq's worker runs

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from ..local_server import AppendFsync
-from . import backlog, enqueue, latency, noop, sleep, webhooks
+from . import backlog, enqueue, latency, noop, payments, sleep, webhooks
 from .options import Options
 from .report import Kind, Report, Sample, figures_of
 from .stage import Stage, stage
@@ -25,6 +25,7 @@ BENCHES = {
     "latency": Bench(latency.measure, latency.FIGURES, 300, 100),
     "sleep": Bench(sleep.measure, sleep.FIGURES, 5_000, 500),
     "webhooks": Bench(webhooks.measure, webhooks.FIGURES, 20_000, 200),
+    "payments": Bench(payments.measure, payments.FIGURES, 1_000, 1_000),
     "enqueue": Bench(enqueue.measure, enqueue.FIGURES, 20_000, 32),
     "backlog": Bench(backlog.measure, backlog.FIGURES, 1_000_000, 100),
 }

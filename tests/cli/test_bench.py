@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from runner.bench import latency, webhooks
+from runner.bench import latency, payments, webhooks
 from runner.bench.drain import crew
 from runner.bench.peers import NOOP, PEERS, Ours
 from runner.bench.process import python
@@ -150,3 +150,11 @@ def test_a_figure_that_nobody_measured_is_left_out():
 def test_every_peer_is_a_name_of_its_own():
     """``--versus`` finds a library by the name it is measured under."""
     assert {name: peer.name for name, peer in PEERS.items()} == {name: name for name in PEERS}
+
+
+def test_payments_are_compared_with_the_gateways_ledger(bench, monkeypatch):
+    """No speed is told of payments that were not charged exactly once."""
+    monkeypatch.setattr(payments, "GATEWAY_S", 0.05)
+    code, out, _ = bench("payments", "--jobs", "20", "--repeat", "1", "--json")
+    found = figures(out)
+    assert (code, set(found)) == (0, set(BENCHES["payments"].figures))
