@@ -18,7 +18,7 @@ from jobs.payment.declines import ADVICE, DAY_S, HOUR_S, KIND_OF, VISA_NEVER, cl
     ],
 )
 def test_each_class_has_its_wait(code, kind, wait_s):
-    """Hard, data and customer never; soft after a day, technical after an hour; what is unknown counts as soft."""
+    """Hard, data and customer never; soft after a day, technical after an hour; what is unknown is soft."""
     decline = classify(code)
     assert (decline.kind, decline.wait_s, decline.is_soft) == (kind, wait_s, wait_s > 0)
 

@@ -80,9 +80,11 @@ def working(workers, settings):
 async def charged(url: str) -> dict[str, int]:
     """Give how often localstripe charged each order."""
     counts: dict[str, int] = {}
-    async with aiohttp.ClientSession(headers=AUTH) as client:
-        async with client.get(f"{url}/v1/payment_intents?limit=100") as answer:
-            listed = (await answer.json())["data"]
+    async with (
+        aiohttp.ClientSession(headers=AUTH) as client,
+        client.get(f"{url}/v1/payment_intents?limit=100") as answer,
+    ):
+        listed = (await answer.json())["data"]
     for intent in listed:
         if intent["status"] == "succeeded":
             order = intent["metadata"]["order_id"]
@@ -95,9 +97,11 @@ async def test_a_gateway_that_ignores_keys_charges_once_all_the_same(
     workers, localstripe, losing_answers, settings_for, runner_for, redis_url
 ):
     """12 payments and a refund, a third of the answers lost, a worker killed at each of four points."""
-    async with aiohttp.ClientSession(headers=AUTH) as client:
-        async with client.post(f"{localstripe}/v1/payment_methods", json=CARD) as answer:
-            card = (await answer.json())["id"]
+    async with (
+        aiohttp.ClientSession(headers=AUTH) as client,
+        client.post(f"{localstripe}/v1/payment_methods", json=CARD) as answer,
+    ):
+        card = (await answer.json())["id"]
     told = {"honours_keys": False, "lookup": "list", "proof": 0.6, "api_key": "sk_test_local"}
     settings = settings_for(redis_url, losing_answers, **told)
     runner = await runner_for(settings)
