@@ -149,7 +149,7 @@ def test_after_a_lost_ledger_the_gateway_is_asked_before_anything_is_sent():
 
 
 def test_closed_states_are_closed():
-    """No arrow leaves a success, an authorization, a hard decline or a rejection; a person settles a review."""
+    """No arrow leaves a success, an authorization, a hard decline or a rejection; reviews are a person's."""
     assert {state for state in CLOSED if ARROWS[state]} == {State.DECLINED_SOFT, State.NEEDS_REVIEW}
     assert State.CREATED not in ARROWS[State.UNKNOWN]
     assert State.SENDING not in ARROWS[State.UNKNOWN] | ARROWS[State.RESOLVING]
