@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from .errors import InvalidTask
+from .errors import InvalidTask, SettingsError
 from .tasks import Task
 
 
@@ -38,6 +38,25 @@ class Registry:
         for value in list(vars(module).values()):
             if isinstance(value, Task):
                 self.add(value)
+
+    def check_ttls(self, keep_s: float) -> None:
+        """Refuse tasks whose effects are forgotten before their dead letters are: a replay would repeat them.
+
+        Args:
+            keep_s: how long dead letters are kept.
+
+        Raises:
+            SettingsError: a line for each task.
+        """
+        lines = [
+            f"task '{each.name}' ({_place(each)}): Idempotency(ttl=…) is {each.idempotency.ttl_s:.0f} s, but "
+            f"dead letters stay for dead.keep = {keep_s:.0f} s: a replay in between would make the effect "
+            "again; lengthen the one or shorten the other"
+            for each in self
+            if each.idempotency is not None and each.idempotency.ttl_s < keep_s
+        ]
+        if lines:
+            raise SettingsError("\n".join(lines))
 
     def get(self, name: str) -> Task[..., Any] | None:
         """Give the task of that name, or None."""

@@ -10,7 +10,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -89,6 +89,11 @@ class Effect:
             except ServerError as error:
                 logger.warning("job %s has made its effect and cannot say so: %s", self.attempt.job_id, error)
                 await asyncio.sleep(1)
+
+    async def abandon(self) -> None:
+        """As ``leave``, and wait until it is said; a server that is away learns it when the lease ends."""
+        with suppress(ServerError):
+            await self.holds.scripts.finish.put(EffectEnd(self.digest, self.owner, "U", 0, b""))
 
     def leave(self) -> None:
         """Say that nobody knows whether it happened: the next caller gets RECOVER. Costs no wait."""

@@ -22,10 +22,10 @@ class Bell:
     """Wakes those who wait for a topic.
 
     Args:
-        pool: where address and credentials come from.
+        pool: where address and credentials come from; None: no news, whoever waits looks by itself.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool | None = None) -> None:
         self._pool = pool
         self._waiting: dict[bytes, set[asyncio.Event]] = defaultdict(set)
         self._listening: asyncio.Task[None] | None = None
@@ -34,8 +34,8 @@ class Bell:
     @contextlib.contextmanager
     def listening(self, topic: str) -> Generator[asyncio.Event, None, None]:
         """Give an event that is set whenever the topic is told; clear it before looking."""
-        if self._listening is None:
-            self._listening = asyncio.get_running_loop().create_task(self._listen())
+        if self._listening is None and self._pool is not None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen(self._pool))
         event, key = asyncio.Event(), topic.encode()
         self._waiting[key].add(event)
         try:
@@ -52,14 +52,14 @@ class Bell:
             await asyncio.gather(self._listening, return_exceptions=True)
             self._listening = None
 
-    async def _listen(self) -> None:
+    async def _listen(self, pool: ConnectionPool) -> None:
         while True:
             kwargs: dict[str, Any] = {
-                **self._pool.connection_kwargs,
+                **pool.connection_kwargs,
                 "socket_timeout": None,
                 "health_check_interval": 0,
             }
-            connection = self._pool.connection_class(**kwargs)
+            connection = pool.connection_class(**kwargs)
             try:
                 await connection.connect()
                 await connection.send_command("SUBSCRIBE", self.channel)

@@ -17,13 +17,15 @@ from runner import (
     JobFailed,
     Runner,
     Settings,
+    SettingsError,
     backoff,
     task,
 )
-from runner.settings.model import RedisGroup, WorkerGroup
+from runner.settings.model import DeadGroup, RedisGroup, WorkerGroup
 from runner.wire import codec
 from runner.wire.keys import keys_of
 from runner.wire.scripts import Entry, Scripts
+from runner.worker_parameters import worker_parameters
 
 Make = Callable[..., Runner]
 
@@ -122,7 +124,7 @@ async def test_an_error_leaves_it_unknown_and_the_retry_recovers(make: Make, red
 async def test_unknown_never_expires(make: Make, redis: Redis) -> None:
     """The job is dead, the effect may have happened: the record waits for somebody who finds out."""
 
-    @task(idempotency=Idempotency(ttl="1h"), max_tries=1)
+    @task(idempotency=Idempotency(), max_tries=1)
     async def charge(ctx: Context, order: str) -> None:
         raise TimeoutError("no answer")
 
@@ -286,3 +288,16 @@ def test_conflict_carries_both_fingerprints() -> None:
     assert (error.known, error.given) == ("aa", "bb")
     assert "aa" in str(error)
     assert "bb" in str(error)
+
+
+def test_a_ttl_shorter_than_dead_letters_stay_is_refused_at_start(redis_url: str) -> None:
+    """Between the two a replay would repeat the effect; the message names task, place and both figures."""
+
+    @task(idempotency=Idempotency(ttl="7d"))
+    async def charge(ctx: Context, order: str) -> None: ...
+
+    settings = Settings(redis=RedisGroup(url=redis_url), tasks=())
+    with pytest.raises(SettingsError, match=r"task 'charge' \(.*604800 s.*dead.keep = 2592000 s"):
+        worker_parameters(Runner(settings, tasks=[charge]), redis_url)
+    patient = settings.model_copy(update={"dead": DeadGroup(keep=86_400)})
+    assert worker_parameters(Runner(patient, tasks=[charge]), redis_url)["functions"]
