@@ -31,11 +31,13 @@ def worker_parameters(runner: "Runner", url: str, *, queues: Sequence[str] = ())
         queues: only these of the queues in settings; empty for all.
 
     Raises:
-        SettingsError: no such queue, no tasks, or a middleware that cannot be imported.
+        SettingsError: no such queue, no tasks, a middleware that cannot be imported, or a task whose effects
+            are forgotten before its dead letters are.
     """
     settings = runner.settings
     worker = settings.worker
     served = _served(worker.queues, queues)
+    runner.registry.check_ttls(settings.dead.keep)
     tasks = list(runner.registry)
     if not tasks:
         cure = "name their modules in settings.toml, tasks = […], or pass Runner(tasks=[…])"
