@@ -49,6 +49,8 @@ if TYPE_CHECKING:
         UnsafeServer,
     )
     from .job import JobState
+    from .schedules.declare import cron, every
+    from .schedules.schedule import Schedule
     from .settings import Settings
     from .tasks import Call, Task, task
 
@@ -82,6 +84,8 @@ _PLACES = {
         "UnsafeServer",
     ),
     "job": ("JobState",),
+    "schedules.declare": ("cron", "every"),
+    "schedules.schedule": ("Schedule",),
     "settings": ("Settings",),
     "tasks": ("Call", "Task", "task"),
 }
@@ -113,6 +117,7 @@ __all__ = [
     "Retry",
     "Runner",
     "RunnerError",
+    "Schedule",
     "ServerError",
     "ServerUnreachable",
     "Settings",
@@ -122,6 +127,8 @@ __all__ = [
     "Task",
     "UnsafeServer",
     "backoff",
+    "cron",
+    "every",
     "task",
 ]
 

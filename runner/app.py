@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from . import local_server
@@ -16,6 +16,9 @@ from .embedded_worker import embedded_worker
 from .engine.worker import Worker
 from .errors import RunnerError
 from .registry import Registry
+from .schedules.collect import collect
+from .schedules.door import Schedules
+from .schedules.schedule import Schedule
 from .settings import Settings, load_settings
 from .task_modules import task_module
 from .tasks import Task
@@ -39,12 +42,22 @@ class Runner:
     Args:
         settings: None for the defaults.
         tasks: known beside those of the modules that ``settings.tasks`` names.
+        schedules: beside those of the modules and of settings.
     """
 
-    def __init__(self, settings: Settings | None = None, *, tasks: Iterable[Task[..., Any]] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        tasks: Iterable[Task[..., Any]] = (),
+        schedules: Iterable[Schedule] = (),
+    ) -> None:
         self.settings = settings or Settings()
         self._given = tuple(tasks)
+        self._given_schedules = tuple(schedules)
         self._registry: Registry | None = None
+        self._modules: list[ModuleType] = []
+        self._declared: list[Schedule] | None = None
         self._client: Client | None = None
         self._server: local_server.LocalServer | None = None
         self._users = 0
@@ -153,6 +166,18 @@ class Runner:
             by="api",
         )
 
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules, declared and made at run time, inside ``async with runner``."""
+        settings = self.settings
+        return Schedules(
+            self.client.execute,
+            queues=settings.worker.queues,
+            layout=settings.redis.key_layout,
+            registry=self.registry,
+            declared=self.declared_schedules,
+        )
+
     # -- tasks ------------------------------------------------------------------------------------------
 
     @property
@@ -165,10 +190,23 @@ class Runner:
         """
         if self._registry is None:
             registry = Registry(self._given)
-            for name in self.settings.tasks:
-                registry.add_module(task_module(name))
+            self._modules = [task_module(name) for name in self.settings.tasks]
+            for module in self._modules:
+                registry.add_module(module)
             self._registry = registry
         return self._registry
+
+    @property
+    def declared_schedules(self) -> list[Schedule]:
+        """The given schedules, those of the task modules (``schedules = […]``) and those of settings.
+
+        Raises:
+            SettingsError: a line for each thing that is wrong with any of them.
+        """
+        if self._declared is None:
+            registry = self.registry
+            self._declared = collect(registry, self._modules, self.settings.schedules, self._given_schedules)
+        return self._declared
 
     # -- inside an app ----------------------------------------------------------------------------------
 

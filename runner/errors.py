@@ -14,6 +14,7 @@
     ├── IdempotencyConflict    a key was used before with other arguments; carries both fingerprints
     ├── NotDead                there is no dead letter of that id (any more)
     ├── ReplayRefused          a dead letter stays: a job of its id is alive, or its payload is gone
+    ├── UnknownSchedule        there is no schedule of that name
     ├── BrokenExport           a file of dead letters is damaged; names the line, and nothing was imported
     └── JobError               what a caller that waits for a result can see
         ├── JobFailed          carries the remote error's type, message and traceback text
@@ -119,6 +120,10 @@ class IdempotencyConflict(RunnerError):
 
 class NotDead(RunnerError):
     """There is no dead letter of that id."""
+
+
+class UnknownSchedule(RunnerError):
+    """There is no schedule of that name."""
 
 
 class ReplayRefused(RunnerError):

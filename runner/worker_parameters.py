@@ -1,6 +1,6 @@
 """From a runner's settings and tasks to the named parameters of our Worker."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from .engine.function import function_of
 from .engine.options import EngineOptions
 from .errors import SettingsError
 from .http import build_client
+from .schedules.beside import Ticking
 from .server_check import ServerCheck
 from .settings import DeadGroup, Settings
 from .wire import deserialize, serialize
@@ -57,7 +58,7 @@ def worker_parameters(runner: "Runner", url: str, *, queues: Sequence[str] = ())
         "allow_abort_jobs": True,
         "on_startup": _Startup(runner, tuple(served)),
         "on_shutdown": _shut_down,
-        "engine": _options(settings, served),
+        "engine": _options(settings, served, _ticking(runner, served)),
     }
 
 
@@ -78,7 +79,14 @@ def _served(known: dict[str, int] | Any, wanted: Sequence[str]) -> dict[str, int
     return {name: weight for name, weight in known.items() if not wanted or name in wanted}
 
 
-def _options(settings: Settings, served: dict[str, int]) -> EngineOptions:
+def _ticking(runner: "Runner", served: Iterable[str]) -> Ticking:
+    """Tick the schedules whose jobs go to the queues served."""
+    keys = {name: keys_of(name, runner.settings.redis.key_layout) for name in served}
+    declared = [(each, keys[each.queue]) for each in runner.declared_schedules if each.queue in keys]
+    return Ticking(declared, list(keys.values()))
+
+
+def _options(settings: Settings, served: dict[str, int], ticking: Ticking) -> EngineOptions:
     worker = settings.worker
     return EngineOptions(
         name=worker.name,
@@ -93,6 +101,7 @@ def _options(settings: Settings, served: dict[str, int]) -> EngineOptions:
         result_limit=settings.limits.result,
         middleware=[_named(name) for name in settings.middleware],
         retention=_retention(settings.dead),
+        beside=(ticking,),
         before_start=ServerCheck(
             allow_unsafe=settings.redis.allow_unsafe_server, durable=settings.durable_for(served)
         ),

@@ -11,6 +11,7 @@ from ..settings import Settings, load
 from ..settings.load import Loaded
 from ..settings.masking import HIDDEN, masked, masked_text
 from ..settings.model import KEYS, SECRETS, parser_of
+from ..settings.schedules import SCHEDULES
 from ..settings.units import parse_duration, parse_size, spell_duration, spell_size
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -55,6 +56,12 @@ def _rows(loaded: Loaded) -> Iterator[Row]:
         if key == SECRETS and loaded.settings.webhooks.secrets:
             names = sorted(loaded.settings.webhooks.secrets)
             yield from (Row(f"{key}.{n}", HIDDEN, HIDDEN, loaded.source(f"{key}.{n}")) for n in names)
+            continue
+        if key == SCHEDULES and loaded.settings.schedules:
+            for name, option in (e.split(".")[1:] for e in loaded.entries if e.startswith(f"{SCHEDULES}.")):
+                value = plain[SCHEDULES][name][option]
+                row = f"{key}.{name}.{option}"
+                yield Row(row, value, masked(row, value), loaded.source(row))
             continue
         value: Any = plain
         for name in key.split("."):

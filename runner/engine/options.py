@@ -8,6 +8,7 @@ from ..dead_letters import Retention
 from ..middleware.chain import Middleware
 from ..middleware.timeout import STUCK_AFTER_S
 from ..wire.keys import Layout
+from .beside import Beside
 
 DEFAULT_RETENTION = Retention()
 
@@ -30,6 +31,7 @@ class EngineOptions:
         result_limit: largest result envelope, in bytes; JSON only.
         middleware: around every job, outermost first.
         retention: how long dead letters stay.
+        beside: what runs while this worker serves; not in burst mode.
         before_start: checks the server before the first claim; may refuse by raising.
     """
 
@@ -46,4 +48,5 @@ class EngineOptions:
     result_limit: int = 512 * 1024
     middleware: Sequence[Middleware] = ()
     retention: Retention = DEFAULT_RETENTION
+    beside: Sequence[Beside] = ()
     before_start: Callable[[Any], Any] | None = None

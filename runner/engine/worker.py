@@ -26,6 +26,7 @@ from ..wire.bell import Bell
 from ..wire.link import Link
 from ..wire.scripts import End, Scripts
 from ..wire.tracking import Tracking
+from .beside import Companions
 from .build import default_keep_ms, envelope_of, log_of, queues_of, runnables_of, signature_with
 from .claim import Rounds
 from .connect import connect
@@ -60,6 +61,7 @@ class Worker(arq.worker.Worker):
         self._link: Link | None = None
         self._tracking: Tracking | None = None
         self._wake = Wake()
+        self._companions = Companions(() if self.burst else self.options.beside, self._execute)
         self._is_serving = self._is_stopping = False
         self._served: asyncio.Future[None] | None = None
         self._effects: Effects | None = None
@@ -143,8 +145,9 @@ class Worker(arq.worker.Worker):
         await self._open()
         pool = cast("ConnectionPool", self.pool.connection_pool)
         self._link = Link(pool, timeout_s=self.options.server_timeout_s)
-        prefixes = (*self._keys, *{keys.abort for keys in self._keys.values()})
-        self._tracking = Tracking(pool, self._link, prefixes=prefixes, on_change=self._note_changed)
+        prefixes = (*self._keys, *{keys.abort for keys in self._keys.values()}, *self._companions.prefixes)
+        on_change = self._companions.hearing(self._note_changed)
+        self._tracking = Tracking(pool, self._link, prefixes=prefixes, on_change=on_change)
         us = about(self, self._queues)
         presence = None if self.burst else Presence(self._execute, self.worker_name, us)
         self._is_stopping, self._serving.is_closing, self._serving.next_beat = False, False, 0.0
@@ -152,6 +155,7 @@ class Worker(arq.worker.Worker):
         upkeep = self.loop.create_task(self._upkeep.run(self._tracking, presence))
         try:
             self._is_serving = True
+            self._companions.start()
             await self._serving.run()
         finally:
             try:
@@ -181,6 +185,7 @@ class Worker(arq.worker.Worker):
         self, upkeep: "asyncio.Task[None]", tracking: Tracking, presence: Presence | None
     ) -> None:
         self._is_stopping = True
+        await self._companions.end()
         if self._serving.round is not None:
             await asyncio.gather(self._serving.round, return_exceptions=True)
         await drain(self._running, self._rounds, self._wake)

@@ -11,6 +11,7 @@ from .model import (
     WebhooksGroup,
     WorkerGroup,
 )
+from .schedules import ScheduleTable
 
 __all__ = [
     "DeadGroup",
@@ -19,6 +20,7 @@ __all__ = [
     "LogsGroup",
     "PaymentsGroup",
     "RedisGroup",
+    "ScheduleTable",
     "Settings",
     "WebhooksGroup",
     "WorkerGroup",

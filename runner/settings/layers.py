@@ -16,6 +16,7 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 from .masking import masked, masked_line
 from .model import GROUPS, KEYS, SECRETS, Settings, setting_of
+from .schedules import SCHEDULES, is_schedule_setting
 from .toml_lines import broken_at, key_lines
 
 PREFIX = "RUNNER_"
@@ -41,8 +42,8 @@ class Layer:
     def add(self, path: tuple[str, ...], value: Any, source: str) -> None:
         """Take a value in, or note that nothing is called that."""
         key = ".".join(path)
-        is_one = key != SECRETS and setting_of(path) == key
-        if is_one or (len(path) == 3 and key.startswith(f"{SECRETS}.")):
+        is_one = key not in (SECRETS, SCHEDULES) and setting_of(path) == key
+        if is_one or is_schedule_setting(path) or (len(path) == 3 and key.startswith(f"{SECRETS}.")):
             self.entries[key] = Entry(key, value, source)
         else:
             self.problems.append(problem(source, key, value, _what_else(path, source)))
@@ -153,7 +154,8 @@ def _leaves(above: tuple[str, ...], tree: dict[str, Any]) -> Iterator[tuple[tupl
     """Walk down to the settings; what is unknown is given once, at its highest name."""
     for name, value in tree.items():
         path = (*above, name)
-        if isinstance(value, dict) and (path[0] in GROUPS if len(path) == 1 else ".".join(path) == SECRETS):
+        is_table = path[0] in GROUPS if len(path) == 1 else ".".join(path) == SECRETS
+        if isinstance(value, dict) and (is_table or (path[0] == SCHEDULES and len(path) < 3)):
             yield from _leaves(path, value)
         else:
             yield path, value
@@ -167,6 +169,11 @@ def _what_else(path: tuple[str, ...], source: str) -> str:
         example = variable(f"{key}.{next(iter(GROUPS[key].model_fields))}")
         return f"settings below it, such as {example}" if is_variable else "a table"
     setting = setting_of(path)
+    if setting == SCHEDULES:
+        form = (
+            f"{variable(SCHEDULES)}__NAME__EVERY and the like" if is_variable else "tables [schedules.NAME]"
+        )
+        return f"{form}; a NAME has letters, digits, - and _"
     if setting == SECRETS:
         return f"one {variable(SECRETS)}__NAME for each" if is_variable else "a table of NAME = value"
     if setting is not None:

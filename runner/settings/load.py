@@ -21,6 +21,7 @@ from .layers import (
     secrets_layer,
 )
 from .model import SECRETS, Settings, setting_of
+from .schedules import SCHEDULES
 
 SECRETS_DIR = "secrets_dir"
 
@@ -108,7 +109,8 @@ def _line(error: Any, entries: Mapping[str, Entry]) -> str:
     """Turn one of pydantic's findings into a line that says where the value stands."""
     names = tuple(error["loc"])
     is_signing_key = names[:2] == tuple(SECRETS.split("."))
-    depth = 3 if is_signing_key else (setting_of(names) or "").count(".") + 1
+    is_deep = is_signing_key or names[0] == SCHEDULES
+    depth = 3 if is_deep else (setting_of(names) or "").count(".") + 1
     key, below = ".".join(names[:depth]), () if is_signing_key else names[depth:]
     entry = entries.get(key) or Entry(key, error["input"], "default")
     value = error["input"] if below else entry.value

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from .schedules import ScheduleTable
 from .units import (
     Count,
     Duration,
@@ -232,7 +233,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tasks: Names = Field(
-        default=("jobs.webhook", "jobs.payment"),
+        default=("jobs.webhook", "jobs.payment", "jobs.maintenance"),
         description="modules whose tasks a worker runs (dotted names)",
     )
     middleware: Names = Field(default=(), description="your own middleware, outermost first (dotted names)")
@@ -244,6 +245,10 @@ class Settings(BaseSettings):
     logs: LogsGroup = LogsGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
     payments: PaymentsGroup = PaymentsGroup()
+    schedules: Mapping[str, ScheduleTable] = Field(
+        default={},
+        description="a table [schedules.NAME] for each; docs/schedules.md has its options",
+    )
 
     def durable_for(self, queues: Iterable[str]) -> str:
         """Say which setting asks for a server that writes each change to disk; empty when none does."""
@@ -273,7 +278,7 @@ GROUPS: Mapping[str, type[Group]] = {
 KEYS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name not in GROUPS) + tuple(
     f"{group}.{name}" for group, model in GROUPS.items() for name in model.model_fields
 )
-"""Every setting by its dotted name; the entries of ``webhooks.secrets`` are named below it by the user."""
+"""Every setting by its dotted name; what lies below ``webhooks.secrets`` and ``schedules`` users name."""
 
 SECRETS = "webhooks.secrets"
 

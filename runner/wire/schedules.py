@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .keys import Keys
 from .scripts import Execute, run_script
@@ -52,6 +52,7 @@ class ScheduleState:
         is_buffering: whether a tick waits for an earlier job to end.
         late_ms: how late the last job was made; None before the first.
         is_gone: whether it was removed at run time.
+        is_defined: whether there is a definition of it, made at run time.
     """
 
     last_ms: int | None
@@ -63,6 +64,7 @@ class ScheduleState:
     is_buffering: bool
     late_ms: int | None
     is_gone: bool
+    is_defined: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,8 @@ async def definitions(execute: Execute, keys: Keys) -> AsyncIterator[tuple[str, 
             return
 
 
-def _state(reply: list[bytes | None]) -> ScheduleState:
-    last, print_, paused, made, skipped, missed, next_id, late, gone = reply
+def _state(reply: list[Any]) -> ScheduleState:
+    defined, last, print_, paused, made, skipped, missed, next_id, late, gone = reply
     return ScheduleState(
         last_ms=None if last is None else int(last),
         fingerprint=(print_ or b"").decode(),
@@ -174,4 +176,5 @@ def _state(reply: list[bytes | None]) -> ScheduleState:
         is_buffering=next_id is not None,
         late_ms=None if late is None else int(late),
         is_gone=gone is not None,
+        is_defined=defined == 1,
     )

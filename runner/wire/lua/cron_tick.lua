@@ -19,30 +19,12 @@
 -- GIVES ENDED last (its count is used up, or it was removed); OLD last (it was redefined: read it again)
 -- FAILS nothing
 -- COST  O(log n) a tick, and one EXISTS for each earlier job that may still be there
--- USES  now text instances spawn
+-- USES  now text instances spawn place
 local at = now(now_ms)
 local given = {}
 
-local function place(key, i, overlap, most)
-  local alive = instances(key, arq)
-  local id, due, payload = ticks(i + 8), ticks(i + 9), ticks(i + 10)
-  if #alive > 0 and overlap ~= 'allow' or (most > 0 and #alive >= most) then
-    if overlap == 'buffer_one' and redis.call('HEXISTS', key, 'next_id') == 0 then
-      redis.call('HSET', key, 'next_id', id, 'next_payload', payload)
-      return 'BUFFERED'
-    end
-    redis.call('HINCRBY', key, 'skipped', 1)
-    return 'SKIPPED'
-  end
-  local word = spawn(queue, abort, arq, ours, id, due, payload)
-  alive[#alive + 1] = id
-  redis.call('HSET', key, 'jobs', table.concat(alive, '\n'), 'late', text(at - tonumber(ticks(i + 3))))
-  redis.call('HINCRBY', key, 'made', 1)
-  return word
-end
-
-local function refusal(i, known)
-  local last, limit, wanted = known[1], tonumber(ticks(i + 7)), tonumber(ticks(i + 3))
+local function refusal(i, known, wanted)
+  local last, limit = known[1], tonumber(ticks(i + 7))
   if known[5] then
     return 'ENDED', last
   elseif known[6] and known[2] ~= ticks(i + 1) then
@@ -68,7 +50,8 @@ local function tick(i)
     redis.call('HSET', key, 'last', text(at), 'print', ticks(i + 1))
     return 'NEW', text(at)
   end
-  local word, number = refusal(i, known)
+  local wanted = tonumber(ticks(i + 3))
+  local word, number = refusal(i, known, wanted)
   if word then
     return word, number
   end
@@ -79,7 +62,8 @@ local function tick(i)
   if ticks(i + 8) == '' then
     return 'MOVED', ticks(i + 3)
   end
-  return place(key, i, ticks(i + 5), tonumber(ticks(i + 6))), ticks(i + 3)
+  local job = { id = ticks(i + 8), due = ticks(i + 9), payload = ticks(i + 10), late = text(at - wanted) }
+  return place(queue, abort, arq, ours, key, job, ticks(i + 5), tonumber(ticks(i + 6))), ticks(i + 3)
 end
 
 for i = 1, ticks_n, 11 do

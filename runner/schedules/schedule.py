@@ -112,7 +112,7 @@ class Schedule:
         task: name of the task.
         args: its arguments.
         kwargs: its keyword arguments.
-        queue: where its jobs go; None for the task's own.
+        queue: where its jobs go.
         catch_up: of ticks missed within the grace: the latest, all (at most 100), or none.
         misfire_grace_s: a tick later than this is missed for good.
         overlap: while an earlier tick's job has not ended: skip this one, keep one for afterwards, or allow.
@@ -128,7 +128,7 @@ class Schedule:
     task: str
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    queue: str | None = None
+    queue: str = "default"
     catch_up: CatchUp = "latest"
     misfire_grace_s: float = 3600.0
     overlap: Overlap = "skip"

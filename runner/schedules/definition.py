@@ -16,7 +16,7 @@ class _Definition(msgspec.Struct, omit_defaults=True, frozen=True):
     anchor_ms: int = 0
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    queue: str | None = None
+    queue: str = "default"
     catch_up: CatchUp = "latest"
     misfire_grace_s: float = 3600.0
     overlap: Overlap = "skip"

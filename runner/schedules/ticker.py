@@ -23,7 +23,7 @@ from .kept import Kept
 from .news import News
 from .schedule import Schedule
 
-logger = logging.getLogger("runner.cron")
+logger = logging.getLogger("runner.schedules")
 
 PAUSED_LOOK_S = 5.0
 BUFFERED_LOOK_S = 1.0
@@ -155,6 +155,8 @@ class Ticker:
             read = await states(self._execute, mine[0].keys, [kept.schedule.name for kept in mine])
             fresh: list[Kept] = []
             for kept, state in zip(mine, read, strict=True):
+                if kept.is_defined and not state.is_defined:
+                    continue  # removed meanwhile
                 is_known = not state.is_gone and state.fingerprint == kept.schedule.fingerprint
                 if state.last_ms is None or not (is_known or kept.is_defined):
                     fresh.append(kept)

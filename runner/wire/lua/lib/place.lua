@@ -1,0 +1,17 @@
+-- place(...): make the job of a tick, or keep or skip it while earlier ones have not ended; gives the word for it.
+local function place(queue, abort, arq, ours, key, job, overlap, most)
+  local alive = instances(key, arq)
+  if #alive > 0 and overlap ~= 'allow' or (most > 0 and #alive >= most) then
+    if overlap == 'buffer_one' and redis.call('HEXISTS', key, 'next_id') == 0 then
+      redis.call('HSET', key, 'next_id', job.id, 'next_payload', job.payload)
+      return 'BUFFERED'
+    end
+    redis.call('HINCRBY', key, 'skipped', 1)
+    return 'SKIPPED'
+  end
+  local word = spawn(queue, abort, arq, ours, job.id, job.due, job.payload)
+  alive[#alive + 1] = job.id
+  redis.call('HSET', key, 'jobs', table.concat(alive, '\n'), 'late', job.late)
+  redis.call('HINCRBY', key, 'made', 1)
+  return word
+end
