@@ -1,15 +1,15 @@
 """A replayer is killed at every step: no job is lost, none doubled. The usual recipe loses."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
@@ -19,6 +19,7 @@ from runner.wire.scripts import End, Entry, Scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = keys_of("default")
+START_MS = 1_700_000_000_000
 JOBS = 11
 BATCH = 5  # what a rate of 25/s makes of it
 CALLS = 6  # three pages, and a script after each
@@ -88,14 +89,11 @@ def fill(redis: SyncRedis) -> dict[bytes, bytes]:
     return payloads
 
 
-def census(redis: SyncRedis) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-    """What lives and what is dead, each by id with its payload; an index without payload counts as lost."""
+def census(redis: SyncRedis) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]]:
+    """What lives and what is dead: payloads by id, None where there is an id without a payload."""
     live = {i: redis.get(KEYS.job(i.decode())) for i in redis.zrange(KEYS.queue, 0, -1)}
     dead = {i: redis.hget(KEYS.dead_letter(i.decode()), "payload") for i in redis.zrange(KEYS.dead, 0, -1)}
-    return (
-        {i: p for i, p in live.items() if p is not None},
-        {i: p for i, p in dead.items() if p is not None},
-    )
+    return live, dead
 
 
 def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:
@@ -140,76 +138,91 @@ def test_the_usual_recipe_loses_a_job_at_every_crash(sync: SyncRedis, redis_url:
         assert len(payloads) - len(live) - len(dead) == 1
 
 
-ACTS = st.lists(
-    st.tuples(
-        st.sampled_from(["enqueue", "bury", "replay", "discard", "trim", "finish", "resend"]),
-        st.lists(st.integers(0, 7), min_size=1, max_size=4),
-    ),
-    max_size=25,
-)
+ACTS = ["enqueue", "enqueue", "bury", "bury", "replay", "resend", "discard", "trim", "finish"]
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-)
-@given(acts=ACTS)
-async def test_jobs_are_conserved_by_any_sequence_of_acts(
-    redis: Redis, acts: list[tuple[str, list[int]]]
-) -> None:
-    """Against a model of two sets: each job is alive, dead or ended on purpose; bytes and counts agree."""
-    await redis.flushdb()
-    scripts, dead = Scripts(redis.execute_command), DeadScripts(redis.execute_command)
-    live: set[str] = set()
-    graves: list[str] = []
-    now_ms, op, last = 1_700_000_000_000, 0, None
-    for act, numbers in acts:
-        now_ms += 1
-        op += 1
-        ids = list(dict.fromkeys(f"j{n}" for n in numbers))
-        match act:
-            case "enqueue":
-                made = await scripts.enqueue(KEYS, [Entry(i, 0, 0, i.encode()) for i in ids], now_ms=now_ms)
-                assert made == [i not in graves for i in ids]
-                live |= {i for i in ids if i not in graves}
-            case "bury" | "finish":
-                claim = await scripts.claim(
-                    KEYS, token=f"t{op}", worker="w", limit=len(ids), lease_ms=1000, now_ms=now_ms
-                )
-                verb, note = ("dead", "gave_up {}") if act == "bury" else ("done", "")
-                ends = [End(j.job_id, f"t{op}", j.fence, verb, 0, b"", note, 1) for j in claim.jobs]
-                if ends:
-                    assert set(await scripts.finish(KEYS, ends, now_ms=now_ms)) == {1}
-                gone = [job.job_id for job in claim.jobs]
-                live -= set(gone)
-                graves += sorted(gone) if act == "bury" else []
-            case "replay":
-                last = (ids, f"op{op}")
-                answers = await dead.replay(KEYS, [(i, b"") for i in ids], by="", op=f"op{op}", now_ms=now_ms)
-                assert answers == [int(i in graves) for i in ids]
-                live |= {i for i in ids if i in graves}
-                graves = [i for i in graves if i not in ids]
-            case "resend" if last is not None:
-                await dead.replay(KEYS, [(i, b"") for i in last[0]], by="", op=last[1], now_ms=now_ms)
-            case "discard":
-                answers = await dead.discard(KEYS, ids, verb="discard", by="", op=f"op{op}", now_ms=now_ms)
-                assert answers == [int(i in graves) for i in ids]
-                graves = [i for i in graves if i not in ids]
-            case "trim":
-                most = numbers[0]
-                await dead.trim(KEYS, keep_ms=10**15, max_count=most, max_bytes=10**15, now_ms=now_ms)
-                graves = graves[max(0, len(graves) - most) :]
-            case _:
-                continue
-        assert {m.decode() for m in await redis.zrange(KEYS.queue, 0, -1)} == live
-        assert [m.decode() for m in await redis.zrange(KEYS.dead, 0, -1)] == graves
-    payloads = [await redis.get(KEYS.job(i)) for i in sorted(live)]
-    assert payloads == [i.encode() for i in sorted(live)]
-    letters = [await redis.hgetall(KEYS.dead_letter(i)) for i in graves]
-    assert [letter[b"payload"] for letter in letters] == [i.encode() for i in graves]
+class Model:
+    """Calls the scripts, and knows from two plain collections what must be there after each call."""
+
+    def __init__(self, redis: Redis, rng: random.Random) -> None:
+        self.redis, self.rng = redis, rng
+        self.scripts, self.dead = Scripts(redis.execute_command), DeadScripts(redis.execute_command)
+        self.live: set[str] = set()
+        self.graves: list[str] = []
+        self.now_ms, self.calls = START_MS, 0
+        self.last_replay: tuple[list[str], str] = ([], "none")
+        self.effects: Counter[str] = Counter()
+
+    async def act(self, name: str) -> None:
+        self.now_ms += self.rng.choice([0, 1])
+        self.calls += 1
+        ids = self.rng.sample([f"j{n}" for n in range(8)], self.rng.randint(1, 5))
+        before = (set(self.live), list(self.graves))
+        await getattr(self, name)(ids, f"op{self.calls}")
+        self.effects[name] += before != (self.live, self.graves)
+        dead = [m.decode() for m in await self.redis.zrange(KEYS.dead, 0, -1)]
+        assert sorted(dead) == sorted(self.graves)
+        self.graves = dead  # deaths of one moment stand in the order of their ids
+        assert {m.decode() for m in await self.redis.zrange(KEYS.queue, 0, -1)} == self.live
+
+    async def enqueue(self, ids: list[str], op: str) -> None:
+        entries = [Entry(i, 0, 0, i.encode()) for i in ids]
+        made = await self.scripts.enqueue(KEYS, entries, now_ms=self.now_ms)
+        assert made == [i not in self.graves for i in ids]
+        self.live |= {i for i in ids if i not in self.graves}
+
+    async def bury(self, ids: list[str], op: str, verb: str = "dead", note: str = "gave_up {}") -> None:
+        claim = await self.scripts.claim(
+            KEYS, token=op, worker="w", limit=len(ids), lease_ms=1000, now_ms=self.now_ms
+        )
+        ends = [End(job.job_id, op, job.fence, verb, 0, b"", note, 1) for job in claim.jobs]
+        if ends:
+            assert set(await self.scripts.finish(KEYS, ends, now_ms=self.now_ms)) == {1}
+        gone = {job.job_id for job in claim.jobs}
+        self.live -= gone
+        self.graves += gone if verb == "dead" else ()
+
+    async def finish(self, ids: list[str], op: str) -> None:
+        await self.bury(ids, op, "done", "")
+
+    async def replay(self, ids: list[str], op: str) -> None:
+        self.last_replay = (ids, op)
+        given = [(i, b"") for i in ids]
+        answers = await self.dead.replay(KEYS, given, by="", op=op, now_ms=self.now_ms)
+        assert answers == [int(i in self.graves) for i in ids]
+        self.live |= {i for i in ids if i in self.graves}
+        self.graves = [i for i in self.graves if i not in ids]
+
+    async def resend(self, ids: list[str], op: str) -> None:
+        """The last replay once more: whatever happened since, nothing moves."""
+        ids, op = self.last_replay
+        if ids:
+            await self.dead.replay(KEYS, [(i, b"") for i in ids], by="", op=op, now_ms=self.now_ms)
+
+    async def discard(self, ids: list[str], op: str) -> None:
+        answers = await self.dead.discard(KEYS, ids, verb="discard", by="", op=op, now_ms=self.now_ms)
+        assert answers == [int(i in self.graves) for i in ids]
+        self.graves = [i for i in self.graves if i not in ids]
+
+    async def trim(self, ids: list[str], op: str) -> None:
+        most = len(ids)
+        await self.dead.trim(KEYS, keep_ms=10**15, max_count=most, max_bytes=10**15, now_ms=self.now_ms)
+        self.graves = self.graves[max(0, len(self.graves) - most) :]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_jobs_are_conserved_by_any_sequence_of_acts(redis: Redis, seed: int) -> None:
+    """Each job is alive, dead, or ended on purpose; payloads, bytes and keys agree with the model."""
+    model = Model(redis, random.Random(seed))
+    for name in model.rng.choices(ACTS, k=80):
+        await model.act(name)
+    assert all(model.effects[name] for name in set(ACTS) - {"resend"})
+    assert model.effects["resend"] == 0
+    for i in model.live:
+        assert await redis.get(KEYS.job(i)) == i.encode()
+    letters = [await redis.hgetall(KEYS.dead_letter(i)) for i in model.graves]
+    assert [letter[b"payload"] for letter in letters] == [i.encode() for i in model.graves]
     sizes = [sum(len(v) for k, v in letter.items() if k != b"bytes") for letter in letters]
     assert int(await redis.hget(KEYS.dead_stats, "bytes") or 0) == sum(sizes)
-    assert len(await redis.keys("runner:dead:*")) == len(graves)
-    assert len(await redis.keys("arq:job:*")) == len(live)
+    assert len(await redis.keys("runner:dead:*")) == len(model.graves)
+    assert len(await redis.keys("arq:job:*")) == len(model.live)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..wire.dead_scripts import BEGIN, MAX_LETTERS, DeadScripts, Position
+from ..wire.dead_scripts import BEGIN, MAX_LETTERS, DeadScripts, Position, RawPage
 from ..wire.keys import Keys
 from .letter import Filter, Letter, letter_of_row
 
@@ -79,16 +79,9 @@ async def read_page(
     place = _parsed(cursor, queues) if cursor else _Place(names[0], wanted.until_ms)
     found: list[Letter] = []
     looked = 0
-    while True:
+    while looked < look:
         most = min(MAX_LETTERS, look - looked, limit - len(found) if wanted.takes_all else MAX_LETTERS)
-        raw = await scripts.page(
-            queues[place.queue],
-            after=place.after,
-            order=order,
-            since_ms=wanted.since_ms,
-            until_ms=place.until_ms,
-            limit=most,
-        )
+        raw = await _read(scripts, queues[place.queue], wanted, place, most, order)
         place = replace(place, until_ms=raw.until_ms)
         for row in raw.rows:
             looked += 1
@@ -103,8 +96,20 @@ async def read_page(
             if not rest:
                 return Page(found, "", looked)
             place = _Place(rest[0], raw.until_ms)
-        if looked >= look:
-            return Page(found, place.cursor, looked)
+    return Page(found, place.cursor, looked)
+
+
+async def _read(
+    scripts: DeadScripts, keys: Keys, wanted: Filter, place: _Place, limit: int, order: Order
+) -> RawPage:
+    return await scripts.page(
+        keys,
+        after=place.after,
+        order=order,
+        since_ms=wanted.since_ms,
+        until_ms=place.until_ms,
+        limit=limit,
+    )
 
 
 def _parsed(cursor: str, queues: Mapping[str, Keys]) -> _Place:

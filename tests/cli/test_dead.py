@@ -276,7 +276,7 @@ def test_export_purge_import_brings_back_every_byte(run: Run, sync: Redis, tmp_p
         ('{"v": 2}', 'expected "v": 1, not 2'),
         ('{"v": 1, "id": "c"}', 'expected "fields" to be an object'),
         ('{"v": 1, "id": "c", "fields": {"at": "x"}}', 'expected "fields.at" to be a whole number'),
-        ("SAME", "the id 'a' stands in line 1 already"),
+        ("SAME", "the id 'j000' stands in line 1 already"),
         ('{"id": "", GOOD}', 'expected "id" to be printable'),
         ('{"id": "c", GOOD, "queue": "a b"}', "to be a queue's name"),
         ('{"id": "c", GOOD, "payload": {"base64": "*"}}', '"payload" is no base64'),
@@ -288,16 +288,16 @@ def test_a_broken_file_is_refused_whole(
     run: Run, sync: Redis, tmp_path: Path, line: str, complaint: str
 ) -> None:
     """The message has file, line and what was expected; the good lines before and after are not imported."""
-    bury(sync, "a", "o", 1)
-    bury(sync, "b", "o", 2)
+    for n in range(250):
+        bury(sync, f"j{n:03}", "o", n)
     good = run("export")[1].splitlines()
     sync.flushdb()
     rest = '"v": 1, "queue": "q", "reason": "r", "fields": {"at": "1", "attempts": "1"}'
     line = line.replace("SAME", good[0]).replace("GOOD", rest)
-    (tmp_path / "f").write_text("\n".join([good[0], "", line, good[1]]))
+    (tmp_path / "f").write_text("\n".join([*good[:-1], "", line, good[-1]]))
     code, out, err = run("import", "f")
     assert (code, out) == (1, "")
-    assert err.startswith("f, line 3: ")
+    assert err.startswith("f, line 251: ")
     assert complaint in err
     assert "nothing was imported" in err
     assert sync.keys() == []
