@@ -10,14 +10,14 @@ from arq import create_pool
 from arq.connections import RedisSettings
 
 from ..app import Runner
-from ..settings import Settings, load_settings
+from ..settings import Settings
 from ..settings.model import RedisGroup
 from ..tasks import Call
 from ..wire.keys import keys_of
 from .loop import run
 from .stage import Stage
 
-TASKS = "runner.bench.tasks,jobs.webhook"
+TASKS = ("runner.bench.tasks", "jobs.webhook")
 SECRET = "whsec_" + base64.b64encode(b"a secret of the bench's, 32 byte").decode()
 NOOP, SLEEP, STAMP, WEBHOOK = "bench_noop", "bench_sleep", "bench_stamp", "send_webhook"
 
@@ -55,7 +55,7 @@ class Ours:
     def environment(self, stage: Stage, max_jobs: int) -> Mapping[str, str]:
         return {
             "RUNNER_REDIS__URL": stage.url,
-            "RUNNER_TASKS": TASKS,
+            "RUNNER_TASKS": ",".join(TASKS),
             "RUNNER_WORKER__MAX_JOBS": str(max_jobs),
             "RUNNER_WEBHOOKS__ALLOW": "127.0.0.0/8",
             "RUNNER_WEBHOOKS__SECRETS__BENCH": SECRET,
@@ -108,6 +108,5 @@ PEERS: dict[str, Peer] = {StockArq.name: StockArq()}
 
 
 def our_runner(stage: Stage) -> Runner:
-    """Make a Runner on the stage's server, with the bench's tasks and the caller's own settings otherwise."""
-    known = load_settings(environ={"RUNNER_TASKS": TASKS})
-    return Runner(Settings(redis=RedisGroup(url=stage.url), tasks=known.tasks))
+    """Make a Runner on the stage's server, with the bench's tasks."""
+    return Runner(Settings(redis=RedisGroup(url=stage.url), tasks=TASKS))

@@ -166,18 +166,21 @@ class Running:
 
     async def _run(self, attempt: Attempt, now_ms: int) -> None:
         with _isolated():
-            outcome = await self._attempt(attempt, now_ms)
-            if attempt.is_over:
-                return
-            if attempt.ctx is not None and self.on_finish is not None:
-                await self._hook("on_job_end", self.on_finish, attempt)
+            try:
+                outcome = await self._attempt(attempt, now_ms)
                 if attempt.is_over:
                     return
-            if attempt.ctx is None or self.after_end is None:
-                self._conclude(attempt, outcome)
-                await self.settle()
-                return
-            await self._conclude_then(self.after_end, attempt, outcome)
+                if attempt.ctx is not None and self.on_finish is not None:
+                    await self._hook("on_job_end", self.on_finish, attempt)
+                    if attempt.is_over:
+                        return
+                if attempt.ctx is None or self.after_end is None:
+                    self._conclude(attempt, outcome)
+                    await self.settle()
+                    return
+                await self._conclude_then(self.after_end, attempt, outcome)
+            finally:
+                attempt.ctx = None  # they name each other: nothing for the garbage collector
 
     async def _conclude_then(
         self, after_end: Callable[[Any], Awaitable[None]], attempt: Attempt, outcome: Outcome

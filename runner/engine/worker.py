@@ -9,6 +9,7 @@ Not used: ``run_job``, ``finish_job``, ``finish_failed_job``. ``tests/engine/tes
 
 import asyncio
 import contextlib
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -134,6 +135,7 @@ class Worker(arq.worker.Worker):
 
     def run(self) -> None:
         """Serve until told to stop; what is wrong with the server is one line on stderr and exit code 3."""
+        gc.freeze()  # what is imported by now stays: nothing for the collector to walk over again and again
         try:
             super().run()
         except ServerError as error:

@@ -1,0 +1,26 @@
+"""What a job must not cost, in numbers that do not depend on the machine."""
+
+import gc
+
+from runner.tasks import task
+
+
+@task
+async def nothing(ctx) -> None: ...
+
+
+async def test_a_job_leaves_nothing_to_the_garbage_collector(yard):
+    """No ring of references: a worker that makes one a job spends a fifth of its time collecting them."""
+    await yard.drain(nothing)
+    for _ in range(200):
+        await yard.put(nothing)
+    worker = yard.worker(nothing, burst=True)
+    gc.collect()
+    gc.disable()
+    try:
+        await worker.main()
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
+        await worker.close()
+    assert worker.jobs_complete == 200
