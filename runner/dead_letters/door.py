@@ -32,7 +32,7 @@ class DeadLetters:
         queues: names of the queues to look at when none is given.
         layout: how keys are named.
         registry: gives the tasks that edited arguments are checked against.
-        by: who acts.
+        by: who acts; may be set later.
     """
 
     def __init__(
