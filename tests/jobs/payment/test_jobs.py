@@ -193,6 +193,7 @@ async def test_the_audit_list_shows_every_change_and_that_it_was_tampered_with(s
         ["created", "sending"],
         ["sending", "succeeded"],
     ]
+    assert (await shop.state("o-1"))["is_trail_intact"] is True
     await redis.lset(f"{PREFIX}audit:o-1", 1, entries[1].replace("sending", "unknown"))
     assert (await shop.state("o-1"))["is_trail_intact"] is False
 
