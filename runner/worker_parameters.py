@@ -14,6 +14,7 @@ from .engine.options import EngineOptions
 from .errors import SettingsError
 from .http import build_client
 from .schedules.beside import Ticking
+from .schedules.kept import Kept
 from .server_check import ServerCheck
 from .settings import DeadGroup, Settings
 from .wire import deserialize, serialize
@@ -82,7 +83,7 @@ def _served(known: dict[str, int] | Any, wanted: Sequence[str]) -> dict[str, int
 def _ticking(runner: "Runner", served: Iterable[str]) -> Ticking:
     """Tick the schedules whose jobs go to the queues served."""
     keys = {name: keys_of(name, runner.settings.redis.key_layout) for name in served}
-    declared = [(each, keys[each.queue]) for each in runner.declared_schedules if each.queue in keys]
+    declared = [Kept(each, keys[each.queue]) for each in runner.declared_schedules if each.queue in keys]
     return Ticking(declared, list(keys.values()))
 
 
@@ -99,6 +100,7 @@ def _options(settings: Settings, served: dict[str, int], ticking: Ticking) -> En
         server_timeout_s=settings.redis.timeout,
         speaks_json=True,
         result_limit=settings.limits.result,
+        rate_limits={name: table.as_rate() for name, table in settings.rate_limits.items()},
         middleware=[_named(name) for name in settings.middleware],
         retention=_retention(settings.dead),
         beside=(ticking,),

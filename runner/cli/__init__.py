@@ -26,6 +26,7 @@ COMMANDS = {
     "dead": Command("runner.cli.dead", "app", "List, replay, delete, export and import dead letters."),
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
     "bench": Command("runner.cli.bench", "app", "Measure how fast this machine runs jobs, beside others."),
+    "schedules": Command("runner.cli.schedules", "app", "See, add, pause, run and backfill what recurs."),
     "config": Command("runner.cli.config", "app", "Show the settings that apply, and where each comes from."),
 }
 

@@ -1,6 +1,6 @@
 """arq's Worker with this engine underneath: the only subclass, and mostly delegation.
 
-Read against arq 0.28.0. Inherited: construction, ``async_run``, ``run_check``, ``run_cron``,
+Read against arq 0.28.0. Inherited: construction, ``async_run``, ``run_check``,
 ``record_health``, ``repr``. Replaced: ``main`` (rounds instead of a poll grid), ``_poll_iteration`` and
 ``start_jobs`` (one claim script), ``_cancel_aborted_jobs``, the signal handlers (they release jobs instead of
 failing them), ``run`` (a server that cannot be used is one line) and ``close`` (never raises on a dead link).
@@ -13,6 +13,7 @@ import gc
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from signal import SIGUSR1, Signals
 from typing import Any, cast
 
@@ -22,12 +23,15 @@ from redis.asyncio.connection import ConnectionPool
 
 from ..errors import ServerError
 from ..middleware.effects import Effects
-from ..outcome import Cancelled, Dead, Outcome, Released, Retrying, Snoozed, Succeeded
+from ..middleware.rate_limit import Limiter
+from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded
 from ..wire.bell import Bell
+from ..wire.limits import LimitScripts
 from ..wire.link import Link
 from ..wire.scripts import End, Scripts
 from ..wire.tracking import Tracking
-from .beside import Companions
+from .arq_cron import is_ticked, refuse_impossible, ticking
+from .beside import Beside, Companions
 from .build import default_keep_ms, envelope_of, log_of, queues_of, runnables_of, signature_with
 from .claim import Rounds
 from .connect import connect
@@ -62,13 +66,13 @@ class Worker(arq.worker.Worker):
         self._link: Link | None = None
         self._tracking: Tracking | None = None
         self._wake = Wake()
-        self._companions = Companions(() if self.burst else self.options.beside, self._execute)
         self._is_serving = self._is_stopping = False
         self._served: asyncio.Future[None] | None = None
         self._effects: Effects | None = None
         scripts = Scripts(self._execute)
         self._queues = queues_of(self.options, self.queue_name)
         self._keys = {queue.keys.queue: queue.keys for queue in self._queues}
+        self._companions = Companions(self._beside(), self._execute)
         self._running = self._make_running()
         self.tasks = self.job_tasks = self._running.tasks
         self._rounds = Rounds(
@@ -92,6 +96,28 @@ class Worker(arq.worker.Worker):
             retention=self.options.retention,
         )
         self._serving = self._make_serving()
+
+    def _beside(self) -> Sequence[Beside]:
+        refuse_impossible(self.cron_jobs, self.timezone)
+        if self.burst:
+            return ()
+        keys = self._queues[0].keys
+        cron = ticking(self.cron_jobs, keys, self.timezone, self.job_serializer)
+        return (*self.options.beside, cron) if self.cron_jobs else self.options.beside
+
+    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
+        """Enqueue what runs at startup, and what arq ticks: ``unique=False``, and all in burst mode."""
+        everything = self.cron_jobs
+        if not self.burst:
+            self.cron_jobs = [
+                job
+                for job in everything
+                if not is_ticked(job) or (job.run_at_startup and job.next_run is None)
+            ]
+        try:
+            await super().run_cron(n, delay, num_windows)
+        finally:
+            self.cron_jobs = everything
 
     def _make_running(self) -> Running:
         return Running(
@@ -176,6 +202,11 @@ class Worker(arq.worker.Worker):
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
         self._effects = self.ctx["effects"] = self._make_effects()
+        self.ctx["limiter"] = Limiter(
+            LimitScripts(self._execute, layout=self.options.layout),
+            rates=self.options.rate_limits,
+            for_s=self.options.lease_s,
+        )
         self._know_functions()
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
@@ -299,7 +330,7 @@ class Worker(arq.worker.Worker):
     def _count(self, outcome: Outcome) -> None:
         self.jobs_complete += isinstance(outcome, Succeeded)
         self.jobs_failed += isinstance(outcome, Dead | Cancelled)
-        self.jobs_retried += isinstance(outcome, Retrying | Snoozed | Released)
+        self.jobs_retried += isinstance(outcome, Retrying | Snoozed | Queued | Released)
 
 
 Worker.__signature__ = signature_with("engine", arq.worker.Worker)  # pyright: ignore[reportAttributeAccessIssue]

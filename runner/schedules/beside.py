@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..wire.keys import Keys
 from ..wire.scripts import Execute
-from .schedule import Schedule
+from .kept import Kept
 from .ticker import Ticker
 
 
@@ -12,11 +12,11 @@ class Ticking:
     """Ticks the schedules of the queues that a worker serves.
 
     Args:
-        schedules: declared in code or settings, each with its queue's keys.
+        schedules: declared in code or settings.
         queues: those that the worker serves.
     """
 
-    def __init__(self, schedules: Sequence[tuple[Schedule, Keys]], queues: Sequence[Keys]) -> None:
+    def __init__(self, schedules: Sequence[Kept], queues: Sequence[Keys]) -> None:
         self._schedules = schedules
         self._queues = queues
         self._ticker: Ticker | None = None

@@ -1,6 +1,8 @@
 """A schedule as a worker keeps it, and what it asks of the server about it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..wire import codec
 from ..wire.keys import Keys
@@ -19,6 +21,7 @@ class Kept:
         is_defined: whether it was made at run time, not declared in code or settings.
         last_ms: its last tick, as far as known here.
         look_at_ms: when to look at it next; None for not by itself.
+        encode: makes the job of a tick where it is not one of ours.
     """
 
     schedule: Schedule
@@ -26,6 +29,7 @@ class Kept:
     is_defined: bool = False
     last_ms: int = 0
     look_at_ms: int | None = None
+    encode: Callable[[int], bytes] | None = None
 
     def announcement(self) -> Tick:
         """Give what tells the server of a schedule, or a rule, that it has not seen."""
@@ -35,7 +39,8 @@ class Kept:
     def ticks(self, now_ms: int) -> list[Tick]:
         """Give what to ask of the server at this moment, oldest first."""
         decided, schedule = plan(self.schedule, self.last_ms, now_ms), self.schedule
-        wanted = [(at, payload_of(schedule, at)) for at in decided.run]
+        encode = self.encode or partial(payload_of, schedule)
+        wanted = [(at, encode(at)) for at in decided.run]
         if not wanted and decided.upto_ms > self.last_ms:
             wanted = [(decided.upto_ms, b"")]
         asked: list[Tick] = []

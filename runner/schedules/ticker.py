@@ -21,7 +21,6 @@ from ..wire.scripts import Execute
 from .definition import decode_schedule
 from .kept import Kept
 from .news import News
-from .schedule import Schedule
 
 logger = logging.getLogger("runner.schedules")
 
@@ -37,7 +36,7 @@ class Ticker:
 
     Args:
         execute: sends one command.
-        schedules: declared in code or settings, each with the keys of the queue its jobs go to.
+        schedules: declared in code or settings.
         queues: whose schedules made at run time are ticked too.
         clock: monotonic time of this process.
     """
@@ -45,14 +44,14 @@ class Ticker:
     def __init__(
         self,
         execute: Execute,
-        schedules: Iterable[tuple[Schedule, Keys]],
+        schedules: Iterable[Kept],
         *,
         queues: Sequence[Keys] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._execute = execute
         self._clock = clock
-        self._declared = {schedule.name: Kept(schedule, keys) for schedule, keys in schedules}
+        self._declared = {kept.schedule.name: kept for kept in schedules}
         self._kept: dict[str, Kept] = {}
         self._news = News(execute, queues)
         self._heap: list[tuple[int, str]] = []

@@ -1,0 +1,188 @@
+"""``runner schedules``: what recurs, when it comes next, and what may be done about it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from ..app import Runner
+from ..errors import RunnerError, SettingsError
+from ..schedules.door import Schedules, Standing
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+T = TypeVar("T")
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command("list")
+def list_all(as_json: Json = False) -> None:
+    """List all schedules: rule in words, next tick, counts."""
+    standings = _with(lambda door: door.list())
+    if as_json:
+        print(json.dumps([_plain(each) for each in standings], indent=2))
+        return
+    if not standings:
+        print("no schedules; docs/schedules.md says how to declare one", file=sys.stderr)
+    for each in standings:
+        print("  ".join((each.schedule.name, each.schedule.task, each.schedule.rule.words(), _status(each))))
+
+
+@app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Show all of one schedule."""
+    plain = _plain(_with(lambda door: door.show(name)))
+    if as_json:
+        print(json.dumps(plain, indent=2))
+        return
+    width = max(map(len, plain))
+    for key, value in plain.items():
+        print(f"{key:<{width}}  {value}")
+
+
+@app.command("next")
+def next_ticks(
+    name: Name, count: Annotated[int, typer.Argument(min=1, max=1000)] = 5, as_json: Json = False
+) -> None:
+    """Print the next ticks."""
+    _print_instants(_with(lambda door: door.next(name, count)), as_json=as_json)
+
+
+@app.command()
+def pause(name: Name) -> None:
+    """Stop a schedule until it is resumed."""
+    print("paused" if _with(lambda door: door.pause(name)) else "it was paused already")
+
+
+@app.command()
+def resume(name: Name) -> None:
+    """Let a paused schedule go on from now."""
+    print("resumed" if _with(lambda door: door.resume(name)) else "it was not paused")
+
+
+@app.command()
+def run(name: Name) -> None:
+    """Make a job of it now; prints the job's id."""
+    print(_with(lambda door: door.run_now(name)))
+
+
+@app.command()
+def add(
+    name: Name,
+    task: Annotated[str, typer.Option(help="Name of the task.")],
+    cron: Annotated[str, typer.Option(help='Such as "0 8 * * *" or @daily.')] = "",
+    every: Annotated[str, typer.Option(help="Such as 5m.")] = "",
+    tz: Annotated[str, typer.Option(help="Time zone of --cron.")] = "UTC",
+    args: Annotated[str, typer.Option(help="JSON list of arguments.")] = "[]",
+    kwargs: Annotated[str, typer.Option(help="JSON object of keyword arguments.")] = "{}",
+    options: Annotated[
+        str, typer.Option(help='JSON object of other options: {"overlap": "allow", "expires": "5m"}.')
+    ] = "{}",
+) -> None:
+    """Make a schedule, or change the one of that name."""
+    given = {**_json("--options", options, dict), "args": _json("--args", args, list)}
+    given["kwargs"] = _json("--kwargs", kwargs, dict)
+    is_new = _with(lambda door: door.upsert(name, task=task, cron=cron, every=every or None, tz=tz, **given))
+    print("added" if is_new else "changed")
+
+
+@app.command()
+def remove(name: Name) -> None:
+    """Remove a schedule that was made at run time; jobs it made stay."""
+    _with(lambda door: door.remove(name))
+    print("removed")
+
+
+@app.command()
+def backfill(
+    name: Name,
+    since: Annotated[str, typer.Option("--from", help="ISO 8601 with zone, such as 2026-03-01T00:00Z.")],
+    until: Annotated[str, typer.Option(help="Likewise, not in the future.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which ticks there are.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the jobs of past ticks; prints the ticks."""
+    start, end = _instant("--from", since), _instant("--until", until)
+    _print_instants(_with(lambda door: door.backfill(name, start, end, dry_run=dry_run)), as_json=as_json)
+
+
+def _with(act: Callable[[Schedules], Awaitable[T]]) -> T:
+    async def connected() -> T:
+        async with Runner.from_settings() as runner:
+            return await act(runner.schedules)
+
+    try:
+        return asyncio.run(connected())
+    except RunnerError:
+        raise
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _plain(each: Standing) -> dict[str, Any]:
+    schedule, state = each.schedule, each.state
+    return {
+        "name": schedule.name,
+        "task": schedule.task,
+        "rule": schedule.rule.spec,
+        "words": schedule.rule.words(),
+        "queue": schedule.queue,
+        "declared": each.is_declared,
+        "paused": state.is_paused,
+        "next": _text(each.next_ms),
+        "last": _text(state.last_ms),
+        "late_ms": state.late_ms,
+        "made": state.made,
+        "skipped": state.skipped,
+        "missed": state.missed,
+        "args": list(schedule.args),
+        "kwargs": dict(schedule.kwargs),
+        "catch_up": schedule.catch_up,
+        "misfire_grace_s": schedule.misfire_grace_s,
+        "overlap": schedule.overlap,
+        "expires_s": schedule.expires_s,
+    }
+
+
+def _status(each: Standing) -> str:
+    state = each.state
+    counts = f"made {state.made}, skipped {state.skipped}, missed {state.missed}"
+    when = "paused" if state.is_paused else f"next {_text(each.next_ms) or 'never'}"
+    return f"{when}  {counts}"
+
+
+def _print_instants(instants: list[int], *, as_json: bool) -> None:
+    texts = [_text(each) for each in instants]
+    print(json.dumps(texts) if as_json else "\n".join(str(text) for text in texts))
+
+
+def _text(at_ms: int | None) -> str | None:
+    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+
+
+def _instant(option: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        msg = f"{option}: '{text}' is no instant with a zone, such as 2026-03-01T00:00:00Z"
+        raise SettingsError(msg)
+    return moment
+
+
+def _json(option: str, text: str, kind: type) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        msg = f"{option}: not JSON: {error}"
+        raise SettingsError(msg) from None
+    if not isinstance(value, kind):
+        msg = f"{option}: expected a JSON {'list' if kind is list else 'object'}, not {text}"
+        raise SettingsError(msg)
+    return value
