@@ -108,6 +108,7 @@ async def test_expiry_goes_by_the_servers_clock(make_runner: Callable[..., Runne
 RACER = """
 import asyncio, sys
 from runner import Runner, Settings, task
+from runner.clock import FixedClock
 from runner.settings.model import RedisGroup
 
 @task
@@ -116,10 +117,11 @@ async def add(ctx, a: int) -> int:
 
 async def main() -> None:
     async with Runner(Settings(redis=RedisGroup(url=sys.argv[1]), tasks=())) as runner:
+        runner.client._clock = FixedClock()
         print("ready", flush=True)
         sys.stdin.readline()
         keyed = add.using(key="k-1")
-        jobs = await asyncio.gather(*(runner.enqueue(keyed, n) for n in range(int(sys.argv[2]))))
+        jobs = await asyncio.gather(*(runner.enqueue(keyed, 1) for _ in range(int(sys.argv[2]))))
         print(sum(job.disposition == "created" for job in jobs), flush=True)
 
 asyncio.run(main())
@@ -127,7 +129,7 @@ asyncio.run(main())
 
 
 async def test_of_many_that_race_for_a_key_one_makes_the_job(redis_url: str, redis: Redis) -> None:
-    """200 callers in 4 processes enqueue one key at once: exactly one of them is told ``created``."""
+    """200 callers in 4 processes enqueue the very same call at once: one is told ``created``."""
     command = [sys.executable, "-c", RACER, redis_url, str(CALLS)]
     racers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -165,6 +167,40 @@ async def test_an_enqueue_whose_answer_was_lost_counts_as_created(
     assert len(lost) == 1
     assert (keyed.disposition, random.disposition) == ("created", "created")
     assert await redis.zcard("arq:queue") == 3
+
+
+async def test_a_random_id_is_nobody_elses(make_runner: Callable[..., Runner], burst: Callable) -> None:
+    """The answer was lost, and the job ran before the call was sent again: it is still this call's own."""
+    async with make_runner(add) as runner:
+        await runner.enqueue(add, 0)
+        client, lost = runner.client, []
+        execute = client._scripts._execute
+
+        async def lose_the_first(*command: object) -> object:
+            answer = await execute(*command)
+            if not lost:
+                lost.append(command)
+                await burst(runner)
+                raise ConnectionResetError("the answer was lost")
+            return answer
+
+        client._scripts._execute = lose_the_first
+        job = await runner.enqueue(add, 1)
+        assert job.disposition == "created"
+        assert await job.result(5) == 2
+        assert await job.status() == JobState.SUCCEEDED
+    assert len(lost) == 1
+
+
+async def test_leaving_waits_for_enqueues_on_their_way(
+    make_runner: Callable[..., Runner], redis: Redis
+) -> None:
+    """An app that shuts down with calls in flight: they arrive, and the callers hear it."""
+    async with make_runner(add) as runner:
+        calls = [asyncio.create_task(runner.enqueue(add, number)) for number in range(1000)]
+        await asyncio.sleep(0)
+    assert {(await call).disposition for call in calls} == {"created"}
+    assert await redis.zcard("arq:queue") == 1000
 
 
 async def test_a_cancelled_enqueue_leaves_the_others_alone(make_runner: Callable[..., Runner]) -> None:
