@@ -20,6 +20,10 @@
     runner:schedule:<name>       …                             HASH    ours   last tick, rule, counts, jobs
     runner:<name>:schedules      runner:{<name>}:schedules     HASH    ours   schedule -> definition
     runner:<name>:schedules-new  …                             ZSET    ours   schedule -> its last change
+    runner:once:<digest>         runner:{effects}:once:<…>     HASH    ours   an idempotency record
+    runner:lock:<name>           runner:{effects}:lock:<name>  HASH    ours   a lock's holder and fence
+    runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
+    runner:waiting:<name>        …                             HASH    ours   who waits -> until ms, channel
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
