@@ -14,7 +14,7 @@ help: ## list the targets
 install: $(INSTALLED) ## install everything into .venv (again only when versions change)
 	@echo "installed in .venv"
 
-demo: $(INSTALLED) ## 300 webhooks, a worker killed half-way, nothing lost
+demo: $(INSTALLED) ## 300 webhooks, 100 payments, a worker killed half-way; nothing lost, nothing twice
 	@$(BIN)/runner demo --once
 
 test: $(INSTALLED) ## run the whole suite on a real server

@@ -10,14 +10,16 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import Job, JobState, Runner, Settings
+from . import payments
 from .balance import Balance, balance_of
 from .faults import lost_hosts
 from .ledger import read_ledger
+from .payments import Paid, Till
 from .processes import Processes
 from .show import Display, Moment
 from .watch import Watch
@@ -26,7 +28,7 @@ LOOK_EVERY_S = 0.1
 STALL_S = 30.0
 """When nothing has ended for so long, nothing will: the balance is drawn with what there is."""
 ENQUEUE_AT_ONCE = 500
-TASK_MODULE, TASK, SECRET = "jobs.demo", "demo_webhook", "demo"
+TASK_MODULES, TASK, SECRET = ("jobs.demo", payments.MODULE), "demo_webhook", "demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Plot:
         seed: of the receiver's faults.
         kill: whether the worker is killed half-way.
         stay: whether everything stays up after the balance, until Ctrl-C.
+        payments: how many, beside the webhooks.
     """
 
     webhooks: int = 300
@@ -46,6 +49,7 @@ class Plot:
     seed: int = 1
     kill: bool = True
     stay: bool = False
+    payments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,18 @@ class Played:
     attempts: int
     p95_ms: int
     kills: int
+    paid: Paid = field(default_factory=Paid)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all is accounted for, webhooks and payments."""
+        return self.balance.is_even and self.paid.is_even
 
     def as_json(self) -> dict[str, Any]:
         """Give it for machines."""
         figures = {"seconds": round(self.seconds, 2), "attempts": self.attempts, "p95_ms": self.p95_ms}
-        return {**self.balance.as_json(), **figures, "kills": self.kills}
+        whole = {"balanced": self.is_even, "payments": self.paid.as_json()}
+        return {**self.balance.as_json(), **figures, "kills": self.kills, **whole}
 
 
 async def play(plot: Plot, display: Display, tell: Callable[[Played], None]) -> Played:
@@ -85,7 +96,7 @@ async def play(plot: Plot, display: Display, tell: Callable[[Played], None]) -> 
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if played.balance.is_even:
+    if played.is_even:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         display.note(f"ledger and logs are kept in {folder}")
@@ -101,6 +112,7 @@ class _Stage:
         processes: Processes,
         ports: dict[str, int],
         ledger: Path,
+        till: Till | None,
     ) -> None:
         self._plot = plot
         self._display = display
@@ -108,27 +120,29 @@ class _Stage:
         self._processes = processes
         self._ports = ports
         self._ledger = ledger
+        self._till = till
         self._kills = 0
 
     @classmethod
     @contextlib.asynccontextmanager
     async def set_up(cls, folder: Path, plot: Plot, display: Display) -> AsyncGenerator["_Stage"]:
-        """Start server, receiver and worker."""
+        """Start server, gateway and receiver."""
         server, ledger = folder / "server", folder / "ledger.jsonl"
         ledger.touch()
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         settings = Settings.model_validate(
-            {"tasks": [TASK_MODULE], "redis": {"url": "embedded", "folder": server}}
+            {"tasks": TASK_MODULES, "redis": {"url": "embedded", "folder": server}}
         )
         runner = Runner(settings)
         async with (
             runner,
-            Processes(folder, _worker_settings(server, secret)).stopped_at_the_end() as processes,
+            Till.opened(folder / "gateway", runner, count=plot.payments, share=plot.share) as till,
+            Processes(folder, _worker_settings(server, secret, till)).stopped_at_the_end() as processes,
         ):
             display.note(f"server   Valkey, {runner.server_url()}")
             ports = await processes.start_receiver(ledger, share=plot.share, seed=plot.seed, secret=secret)
             display.note(f"receiver 127.0.0.1:{ports['receiver']}, its ledger is {ledger}")
-            yield cls(plot, display, runner, processes, ports, ledger)
+            yield cls(plot, display, runner, processes, ports, ledger, till)
 
     async def play(self) -> Played:
         """Go from the first enqueue to the balance."""
@@ -139,18 +153,36 @@ class _Stage:
             jobs = await self._enqueue()
             watch = Watch(jobs)
             moved, ended = began, 0
-            while not watch.is_over and time.monotonic() - moved < STALL_S:
-                await watch.look()
-                self._processes.check()
+            while not (is_over := self._is_over(watch)) and time.monotonic() - moved < STALL_S:
+                await self._look(watch)
                 if watch.ended > ended:
                     moved, ended = time.monotonic(), watch.ended
                 moment = Moment.of(watch, enqueued=len(jobs), elapsed_s=time.monotonic() - began)
                 self._display.update(moment)
-                if self._plot.kill and not self._kills and watch.ended >= len(jobs) / 2:
+                if self._plot.kill and not self._kills and self._is_half_way(watch, len(jobs)):
                     await self._kill(worker, watch)
-                await asyncio.sleep(0 if watch.is_over else LOOK_EVERY_S)
+                await asyncio.sleep(0 if is_over else LOOK_EVERY_S)
         balance = balance_of((job.id for job in jobs), watch.infos, read_ledger(self._ledger))
-        return Played(balance, time.monotonic() - began, watch.attempts(), watch.p95_ms(), self._kills)
+        paid = await self._till.balance() if self._till is not None else Paid()
+        seconds = time.monotonic() - began
+        return Played(balance, seconds, watch.attempts(), watch.p95_ms(), self._kills, paid)
+
+    def _is_over(self, watch: Watch) -> bool:
+        return watch.is_over and (self._till is None or self._till.is_over)
+
+    def _is_half_way(self, watch: Watch, webhooks: int) -> bool:
+        return watch.ended >= webhooks / 2 if self._till is None else self._till.is_half_way
+
+    async def _look(self, watch: Watch) -> None:
+        """Look at what has not ended; the payments come when a third of the webhooks has."""
+        await watch.look()
+        self._processes.check()
+        if self._till is None:
+            return
+        if self._till.watch is None and watch.ended >= self._plot.webhooks / 3:
+            await self._till.enqueue()
+            self._display.note(f"client   {self._till.count} payments enqueued")
+        await self._till.look()
 
     async def stay(self) -> None:
         """Keep everything up until Ctrl-C or SIGTERM."""
@@ -193,10 +225,11 @@ class _Stage:
         self._display.note(f"kill -9  worker {worker.pid}: {at}; worker {fresh.pid} starts")
 
 
-def _worker_settings(server: Path, secret: str) -> dict[str, str]:
+def _worker_settings(server: Path, secret: str, till: Till | None) -> dict[str, str]:
     """Give the variables of a worker; it joins the server in our folder, and the last one out stops it."""
     return {
-        "RUNNER_TASKS": TASK_MODULE,
+        **(till.settings if till is not None else {}),
+        "RUNNER_TASKS": ",".join(TASK_MODULES),
         "RUNNER_REDIS__URL": "embedded",
         "RUNNER_REDIS__FOLDER": str(server),
         "RUNNER_WORKER__LEASE": "2s",

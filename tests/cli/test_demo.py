@@ -19,7 +19,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from runner import JobInfo, JobState
-from runner.demo import scenario
+from runner.demo import payments, scenario
 from runner.demo.balance import balance_of
 from runner.demo.faults import RARE, Fault, fault_of, is_reset_unread, lost_hosts
 from runner.demo.ledger import Ledger, Line, read_ledger
@@ -52,7 +52,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
 @pytest.fixture
 def running(folder) -> Iterator["subprocess.Popen[str]"]:
     """A demo that stays up, with its balance drawn."""
-    demo = start(folder, "--webhooks", "5", "--faults", "0", "--no-kill", "--stay")
+    demo = start(folder, "--webhooks", "5", "--payments", "3", "--faults", "0", "--no-kill", "--stay")
     assert demo.stdout is not None
     for line in demo.stdout:
         if line.startswith("still up"):
@@ -90,8 +90,29 @@ def test_it_balances_although_its_worker_is_killed(folder):
     assert met == {None, *Fault}, "this seed does not show everything"
     assert {*told["answers"]} == {"200", "410", *Fault}
     assert any("not sent" in reason for reason in told["dead_reasons"]), "one host is down"
+    paid = {"enqueued": 100, "succeeded": 100, "charged": 100, "charged_twice": 0, "mismatches": []}
+    assert told["payments"] == paid
     assert list(folder.iterdir()) == [], "a run leaves nothing behind"
     assert processes_in(folder) == []
+
+
+async def test_a_payment_of_which_we_say_something_else_than_the_gateway_is_not_even(folder, monkeypatch):
+    """The balance of payments can be wrong too: here the gateway knows of a charge that we do not."""
+    balance = payments.Till.balance
+
+    async def balance_with_a_stranger(self):
+        ledger = self._sandbox.ledger
+        line = json.loads(ledger.read_text().splitlines()[0])
+        with ledger.open("a") as file:
+            file.write(json.dumps(line | {"id": "pi_x", "metadata": {}}) + "\n")
+        return await balance(self)
+
+    monkeypatch.setattr(payments.Till, "balance", balance_with_a_stranger)
+    played = await play(Plot(webhooks=3, share=0, kill=False, payments=4), Silent(), lambda _: None)
+    assert played.balance.is_even
+    assert not played.is_even
+    assert (played.paid.succeeded, len(played.paid.twice), len(played.paid.mismatches)) == (4, 1, 1)
+    assert played.paid.twice[0] in played.paid.text
 
 
 async def test_a_line_that_vanishes_from_the_ledger_is_a_lost_webhook(folder, monkeypatch):
@@ -118,7 +139,7 @@ def test_a_wrong_balance_is_exit_code_1(monkeypatch, folder):
     breaking = (
         "import sys; from runner.demo import scenario; from runner.cli import main\n"
         "read = scenario.read_ledger; scenario.read_ledger = lambda path: read(path)[1:]\n"
-        "sys.argv = ['runner', 'demo', '--webhooks', '4', '--faults', '0', '--no-kill']; main()"
+        "sys.argv = 'runner demo --webhooks 4 --payments 0 --faults 0 --no-kill'.split(); main()"
     )
     done = subprocess.run([sys.executable, "-c", breaking], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr

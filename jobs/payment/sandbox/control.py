@@ -31,16 +31,18 @@ class Sandbox:
         """Start one with its ledger in a folder; an existing ledger is gone on with.
 
         Args:
-            folder: must exist.
+            folder: made when missing; the one above it must exist.
             *options: of ``python -m jobs.payment.sandbox``.
             port: 0 takes a free one.
         """
+        folder.mkdir(exist_ok=True)
         ledger = folder / "ledger.jsonl"
         words = [sys.executable, "-m", "jobs.payment.sandbox", "--ledger", str(ledger), "--port", str(port)]
         process = subprocess.Popen(  # noqa: S603 - our own program and words
             [*words, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the starter's
             env=os.environ | {"PYTHONPATH": _python_path()},
         )
         assert process.stdout is not None  # noqa: S101 - asked for above
