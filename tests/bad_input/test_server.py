@@ -233,6 +233,15 @@ async def test_the_worker_command_on_an_evicting_server(tmp_path: Path, restarta
     assert "Traceback" not in ended.stderr
 
 
+async def test_the_worker_command_without_a_place_for_its_server(tmp_path: Path) -> None:
+    """The embedded server cannot start: exit code 3 and one sentence, as for any server that is not there."""
+    (tmp_path / "occupied").write_text("a file")
+    ended = await asyncio.to_thread(start, tmp_path, RUNNER_REDIS__FOLDER=str(tmp_path / "occupied"))
+    assert ended.returncode == 3
+    assert "occupied" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 async def test_the_worker_command_with_a_wrong_setting(tmp_path: Path) -> None:
     """A setting, a module or a queue that is wrong ends it with exit code 2 and a line for each."""
     ended = await asyncio.to_thread(start, tmp_path, RUNNER_WORKER__MAX_JOBS="many", RUNNER_REDIS__URL=NOBODY)
