@@ -1,7 +1,7 @@
 """Jobs and results to bytes and back: JSON with arq's fields.
 
-A payload is ``{"t": attempts given, "f": task, "a": args, "k": kwargs, "et": enqueued ms, "m": meta}``, a result
-envelope ``{t f a k et s r st ft q id}`` as arq writes them, plus ``o`` for an end that is neither success nor
+A payload is ``{"t": attempts given, "f": task, "a": args, "k": kwargs, "et": enqueued ms, "m": meta}``, a
+result envelope ``{t f a k et s r st ft q id}`` as arq writes them, plus ``o`` for an end that is neither success nor
 failure. An error travels as ``{"$error": {type, message, traceback}}`` and comes back as JobFailed, or as
 ``asyncio.CancelledError`` where arq's clients expect one.
 """
@@ -81,7 +81,9 @@ _results = msgspec.json.Decoder(Result)
 _anything = msgspec.json.Decoder()
 
 
-def encode_job(task: str, args: tuple[Any, ...], kwargs: dict[str, Any], enqueued_at_ms: int, meta: Meta) -> bytes:
+def encode_job(
+    task: str, args: tuple[Any, ...], kwargs: dict[str, Any], enqueued_at_ms: int, meta: Meta
+) -> bytes:
     """Give the payload bytes; the arguments have been checked against the task."""
     return _encoder.encode(_Written(None, task, args, kwargs, enqueued_at_ms, meta))
 
@@ -93,7 +95,10 @@ def decode_job(data: bytes) -> Payload:
         ValueError: says what the bytes are instead (pickle, not JSON, JSON of another shape).
     """
     if data[:1] == b"\x80":
-        msg = "the payload is a pickle, which is never loaded here; enqueue with job_serializer=runner.wire.serialize"
+        msg = (
+            "the payload is a pickle, which is never loaded here; "
+            "enqueue with job_serializer=runner.wire.serialize"
+        )
         raise ValueError(msg)
     try:
         return _payloads.decode(data)
@@ -137,7 +142,9 @@ def describe_error(error: BaseException) -> RemoteError:
     except Exception:  # noqa: BLE001 - a broken __str__ must not cost the job its record
         message = "(its text could not be read)"
     text = "".join(traceback.format_exception(kind, error, error.__traceback__, limit=-20))
-    return RemoteError(name, message[:MESSAGE_CHARS], text.encode()[-TRACEBACK_BYTES:].decode(errors="replace"))
+    return RemoteError(
+        name, message[:MESSAGE_CHARS], text.encode()[-TRACEBACK_BYTES:].decode(errors="replace")
+    )
 
 
 def error_value(error: BaseException) -> dict[str, Any]:

@@ -10,9 +10,9 @@
     runner:<name>:running        runner:{<name>}:running       HASH    ours   id -> token fence worker alone
     runner:<name>:suspects       …                             ZSET    ours   id -> since ms; must run alone
     runner:<name>:dead           …                             ZSET    ours   id -> died at ms
-    runner:<name>:dead-stats     …                             HASH    ours   bytes of letters; what was trimmed
+    runner:<name>:dead-stats     …                             HASH    ours   bytes and what was trimmed
     runner:<name>:dead-untold    …                             SET     ours   deaths no worker saw
-    runner:<name>:dead-audit     …                             STREAM  ours   who replayed, discarded, imported
+    runner:<name>:dead-audit     …                             STREAM  ours   who replayed, discarded, …
     runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
@@ -29,9 +29,9 @@
 
 A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
 ``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``l`` last delay (ms), ``w`` why it
-waits, ``p`` progress, ``r`` replays, ``z`` how the life before the replay ended, ``a<n>`` what attempt n ended
-with (the last 20). A letter has them too, and ``payload``, ``queue`` (its ZSET), ``reason``, ``attempts``, ``at``
-(died at ms), ``note`` (its last attempt) and ``bytes``.
+waits, ``p`` progress, ``r`` replays, ``z`` how the life before the replay ended, ``a<n>`` what attempt n
+ended with (the last 20). A letter has them too, and ``payload``, ``queue`` (its ZSET), ``reason``,
+``attempts``, ``at`` (died at ms), ``note`` (its last attempt) and ``bytes``.
 """
 
 from dataclasses import dataclass
