@@ -33,7 +33,7 @@ format: $(INSTALLED) ## put the code into ruff's form, and fix what ruff can fix
 arq-suite: $(INSTALLED) ## run arq's own tests against our worker
 	@$(BIN)/python .ci/arq_suite.py
 
-bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|enqueue
+bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|payments|enqueue
 	@$(BIN)/runner bench $(BENCH)
 
 clean: ## remove .venv, caches and builds (the data in .runner stays)

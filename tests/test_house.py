@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.outcome import DEAD_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
-LUA = ROOT / "runner/wire/lua"
+LUA = ("runner/wire/lua", "jobs/payment/lua")
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
@@ -39,11 +39,11 @@ def sources() -> list[Path]:
 
 
 def scripts() -> list[Path]:
-    return [path for path in files("runner/wire/lua", ".lua") if path.parent == LUA]
+    return [path for folder in LUA for path in files(folder, ".lua") if path.parent.name != "lib"]
 
 
 def libs() -> list[Path]:
-    return files("runner/wire/lua/lib", ".lua")
+    return [path for folder in LUA for path in files(f"{folder}/lib", ".lua")]
 
 
 @cache

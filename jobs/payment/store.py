@@ -214,7 +214,7 @@ class Store:
 
     async def prove(self) -> None:
         """Note that ledger and gateway agree."""
-        await self._run("prove", (f"{PREFIX}proven",), ())
+        await self._run("prove", (f"{PREFIX}proven",), (self._now_ms(),))
 
     def _changes(self, operation: Operation, step: Step) -> dict[str, str]:
         changes = {"why": step.reason[:300], "tries": str(step.tries), "reads": str(step.reads)}
