@@ -1,6 +1,7 @@
 """Ticks over ten zones and three years, against an oracle that walks through real time."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
