@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         UnsafeServer,
     )
     from .job import JobState
+    from .rates import RateLimit
     from .schedules.declare import cron, every
     from .schedules.schedule import Schedule
     from .settings import Settings
@@ -84,6 +85,7 @@ _PLACES = {
         "UnsafeServer",
     ),
     "job": ("JobState",),
+    "rates": ("RateLimit",),
     "schedules.declare": ("cron", "every"),
     "schedules.schedule": ("Schedule",),
     "settings": ("Settings",),
@@ -112,6 +114,7 @@ __all__ = [
     "MissingExtra",
     "PayloadTooLarge",
     "QueueFull",
+    "RateLimit",
     "ResultGone",
     "ResultTimeout",
     "Retry",

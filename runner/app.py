@@ -15,6 +15,7 @@ from .dead_letters import DeadLetters
 from .embedded_worker import embedded_worker
 from .engine.worker import Worker
 from .errors import RunnerError
+from .limits import Limits
 from .registry import Registry
 from .schedules.collect import collect
 from .schedules.door import Schedules
@@ -176,6 +177,17 @@ class Runner:
             layout=settings.redis.key_layout,
             registry=self.registry,
             declared=self.declared_schedules,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """The rate limits, inside ``async with runner``: take by hand, change for all workers."""
+        settings = self.settings
+        return Limits(
+            self.client.execute,
+            layout=settings.redis.key_layout,
+            settings={name: table.as_rate() for name, table in settings.rate_limits.items()},
+            declared=[limit for task in self.registry for limit in task.rate_limits],
         )
 
     # -- tasks ------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from .effects import DEFAULT_TTL_S
 from .errors import Delay, RunnerError, Snooze
+from .rates import RateLimit
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -130,6 +131,23 @@ class Context(dict[str, Any]):
             Snooze: it is still busy; the job comes back.
         """
         return self["effects"].lock(self.running, name, wait=wait)
+
+    async def limit(self, name: str, *, cost: int = 1, rate: str | None = None, burst: int | None = None) -> None:
+        """Take tokens of a rate limit now: ``await ctx.limit("stripe")``, just before what it limits.
+
+        A wait below 50 ms passes here. One round trip, shared with the takes of the same moment.
+
+        Args:
+            name: of the limit, which is also the bucket: ``f"host:{host}"`` for one each.
+            cost: tokens.
+            rate: where neither run time nor settings say one, such as ``100/s``.
+            burst: with it; None for its count.
+
+        Raises:
+            Snooze: not now; let it pass: the job comes back at its time and its attempt is not spent.
+            InvalidArguments: it costs more than the burst, or no rate is known.
+        """
+        await self["limiter"].by_hand(self.running, RateLimit(name, rate, burst=burst), bucket=name, cost=cost)
 
     def remaining(self) -> float | None:
         """Give the seconds left before the hard timeout; None when the task has none."""

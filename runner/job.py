@@ -61,7 +61,8 @@ class Attempt:
         payload: the bytes as enqueued.
         task: name of the task, as enqueued; empty while the payload is not decoded.
         enqueued_at_ms: the enqueuer's clock.
-        snoozes: how often the job was snoozed so far.
+        snoozes: how often the job was snoozed so far; waits for rate limits do not count.
+        has_turn: it waited in the line of a rate limit, and its turn has come.
         deaths: workers that died, or lost their lease, while running it.
         alone: whether it runs alone in its worker because it is suspected of killing workers.
         started_at_ms: this process's clock when the call began; 0 before.
@@ -85,6 +86,7 @@ class Attempt:
     deaths: int = 0
     alone: bool = False
     aborted: bool = False
+    has_turn: bool = False
     task: str = ""
     args: Any = ()
     kwargs: Any = field(default_factory=dict[str, Any])

@@ -41,6 +41,21 @@ class Snoozed:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """A rate limit's: run again after ``delay_ms``; neither an attempt is spent nor a snooze counted.
+
+    Attributes:
+        delay_ms: until the job's place in line, or until it asks again.
+        reason: for people.
+        has_place: the limit keeps a place in line for it.
+    """
+
+    delay_ms: int
+    reason: str
+    has_place: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """Never again unless replayed; kept as a dead letter under ``reason`` (a word of DEAD_REASONS)."""
 
@@ -65,7 +80,7 @@ class Lost:
     """Another worker holds the job: write nothing."""
 
 
-Outcome = Succeeded | Failed | Retrying | Snoozed | Dead | Cancelled | Released | Lost
+Outcome = Succeeded | Failed | Retrying | Snoozed | Queued | Dead | Cancelled | Released | Lost
 
 DEAD_REASONS = {
     "max_tries": "all attempts are spent",

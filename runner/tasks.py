@@ -11,6 +11,7 @@ from .backoff import Backoff
 from .effects import Idempotency, Lock
 from .errors import Delay, InvalidTask, seconds
 from .placement import Placement, checked_queue
+from .rates import RateLimit, RateLimits, limits_of
 from .retry_policy import Errors, Judge, RetryPolicy, policy_of
 
 P = ParamSpec("P")
@@ -43,6 +44,7 @@ class Task(Generic[P, R]):
         keep_result_s: how long the result is kept; None for the worker's default, 0 for not at all.
         idempotency: the effect happens once for each key. None for no such promise.
         lock: jobs whose lock has the same name run one at a time. None for none.
+        rate_limits: tokens are taken of all of these before each attempt. Empty for none.
         on_dead: enqueued when a job of this task becomes a dead letter, in the same queue and the same step.
         prepare: normalises arguments at enqueue.
         placement: what ``using`` set.
@@ -57,6 +59,7 @@ class Task(Generic[P, R]):
     keep_result_s: float | None = None
     idempotency: Idempotency | None = None
     lock: Lock | None = None
+    rate_limits: tuple[RateLimit, ...] = ()
     on_dead: "Task[..., Any] | None" = None
     prepare: Prepare | None = None
     placement: Placement = field(default_factory=Placement)
@@ -98,17 +101,19 @@ class Task(Generic[P, R]):
         if self.prepare is not None:
             args, kwargs = self.prepare(args, kwargs)
         self.parameters.check(self.name, args, kwargs)
-        if self.idempotency is not None or self.lock is not None:
+        if self.idempotency is not None or self.lock is not None or self.rate_limits:
             self._check_effects(args, kwargs)
         return args, kwargs
 
     def _check_effects(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Refuse at enqueue what the worker could not make a key or a lock's name of."""
+        """Refuse at enqueue what the worker could not make a key, a lock's name or a bucket of."""
         named = self.parameters.named(self.name, *self.parameters.delivered(self.name, args, kwargs))
         if self.idempotency is not None:
             self.idempotency.identify(self.name, named)
         if self.lock is not None:
             self.lock.name_for(self.name, named)
+        for limit in self.rate_limits:
+            limit.claim(self.name, named)
 
 
 @overload
@@ -131,6 +136,7 @@ def task(
     keep_result: Delay | None = None,
     idempotency: Idempotency | None = None,
     lock: Lock | None = None,
+    rate_limit: RateLimits = (),
     on_dead: "Task[..., Any] | None" = None,
     prepare: Prepare | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Task[P, R]]: ...
@@ -147,7 +153,7 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
             ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
             ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
-            ``idempotency``, ``lock``, ``on_dead`` (another task; it gets one dict: id, queue, task, reason,
+            ``idempotency``, ``lock``, ``rate_limit`` (one or several), ``on_dead`` (another task; it gets one dict: id, queue, task, reason,
             attempts, error, args, kwargs), ``prepare``.
 
     Raises:
@@ -178,6 +184,7 @@ def _declare(
     keep_result: Delay | None = None,
     idempotency: Idempotency | None = None,
     lock: Lock | None = None,
+    rate_limit: RateLimits = (),
     on_dead: Task[..., Any] | None = None,
     prepare: Prepare | None = None,
     **policy: Any,
@@ -192,11 +199,12 @@ def _declare(
         keep_result_s=None if keep_result is None else seconds(keep_result),
         idempotency=idempotency,
         lock=lock,
+        rate_limits=limits_of(rate_limit),
         on_dead=_checked_follower(on_dead),
         prepare=prepare,
         parameters=Parameters(fn),
     )
-    for declared in (idempotency, lock):
+    for declared in (idempotency, lock, *made.rate_limits):
         if declared is not None:
             declared.check(made.parameters.names)
     hard_s, soft_s = made.timeout_s, made.soft_timeout_s

@@ -24,6 +24,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "worker": Command("runner.cli.work", "app", "Run jobs, by settings.toml or an arq settings class."),
     "dead": Command("runner.cli.dead", "app", "List, replay, delete, export and import dead letters."),
+    "limits": Command("runner.cli.limits", "app", "See rate limits, and change them for all workers."),
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
     "bench": Command("runner.cli.bench", "app", "Measure how fast this machine runs jobs, beside others."),
     "schedules": Command("runner.cli.schedules", "app", "See, add, pause, run and backfill what recurs."),

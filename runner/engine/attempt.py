@@ -19,6 +19,7 @@ from ..context import Context
 from ..errors import InvalidArguments, Snooze
 from ..job import Attempt
 from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Released, Retrying, Snoozed, Succeeded
+from ..rates import RateLimited
 
 if TYPE_CHECKING:
     from .envelope import Envelope
@@ -124,6 +125,8 @@ def classify(error: BaseException, attempt: Attempt) -> Outcome:
         if (meant := vars(error).get(_MEANT)) is None:
             return Retrying(error.defer_score or 0, "Retry", error)
         error = meant
+    if isinstance(error, RateLimited):
+        return error.queued
     if isinstance(error, Snooze):
         return Snoozed(round(error.delay_s * 1000), error.reason)
     if isinstance(error, arq.worker.RetryJob):

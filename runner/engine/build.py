@@ -8,7 +8,10 @@ from arq.cron import CronJob
 from arq.worker import Function
 
 from ..job import Attempt
+from ..middleware.rate_limit import Limiter
 from ..wire.keys import keys_of, keys_of_arq_queue
+from ..wire.limits import LimitScripts
+from ..wire.scripts import Execute
 from .claim import ServedQueue
 from .envelope import ArqEnvelope, Envelope, JsonEnvelope
 from .function import Runnable, resolve
@@ -49,6 +52,12 @@ def envelope_of(worker: Configured, options: EngineOptions) -> Envelope:
     if options.speaks_json:
         return JsonEnvelope(options.result_limit)
     return ArqEnvelope(worker.job_serializer, worker.job_deserializer)
+
+
+def limiter_of(options: EngineOptions, execute: Execute) -> Limiter:
+    """Give what takes tokens of rate limits for this worker's jobs."""
+    scripts = LimitScripts(execute, layout=options.layout)
+    return Limiter(scripts, rates=options.rate_limits, for_s=options.lease_s)
 
 
 def log_of(worker: Configured, options: EngineOptions) -> JobLog:

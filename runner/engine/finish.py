@@ -5,7 +5,7 @@ from typing import Any, assert_never
 import msgspec
 
 from ..job import Attempt
-from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Released, Retrying, Snoozed, Succeeded
+from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Queued, Released, Retrying, Snoozed, Succeeded
 from ..wire.codec import describe_error
 from ..wire.scripts import End
 from .envelope import Envelope, tellable
@@ -33,17 +33,16 @@ def end_of(
                 return end_of(attempt, dead, envelope, worker=worker, keep_ms=keep_ms, lease_ms=None)
             return _end(attempt, "done", keep_ms, data, _text(lease_ms))
         case Cancelled(reason):
-            data = _failure(attempt, envelope, keep_ms, RuntimeError(reason), "cancelled")
-            return _end(attempt, "done", keep_ms, data, _text(lease_ms))
+            return _cancelled(attempt, envelope, keep_ms, reason, lease_ms)
         case Dead(reason, error):
             data = _failure(attempt, envelope, keep_ms, error, "expired" if reason == "expired" else "")
             return _end(
-                attempt, "dead", keep_ms, data, f"{reason} {_history(attempt, worker, reason, error)}"
+                attempt, "dead", keep_ms, data, f"{reason} " + _history(attempt, worker, reason, error)
             )
         case Retrying(delay_ms, reason, error):
             return _end(attempt, "again", delay_ms, b"", _history(attempt, worker, reason, error))
-        case Snoozed(delay_ms, reason):
-            return _end(attempt, "later", delay_ms, b"", _clean(reason))
+        case Snoozed() | Queued():
+            return _later(attempt, outcome)
         case Released():
             return _end(attempt, "back", attempt.due_at_ms, b"", "")
         case Lost():
@@ -54,8 +53,18 @@ def end_of(
             assert_never(outcome)
 
 
+def _later(attempt: Attempt, outcome: Snoozed | Queued) -> End:
+    place = (b"1" if outcome.has_place else b"0") if isinstance(outcome, Queued) else b""
+    return _end(attempt, "later", outcome.delay_ms, place, _clean(outcome.reason))
+
+
 def _text(lease_ms: int | None) -> str:
     return "" if lease_ms is None else str(lease_ms)
+
+
+def _cancelled(attempt: Attempt, envelope: Envelope, keep_ms: int, reason: str, lease_ms: int | None) -> End:
+    data = _failure(attempt, envelope, keep_ms, RuntimeError(reason), "cancelled")
+    return _end(attempt, "done", keep_ms, data, _text(lease_ms))
 
 
 def _failure(attempt: Attempt, envelope: Envelope, keep_ms: int, error: BaseException, end: str) -> bytes:

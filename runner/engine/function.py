@@ -16,6 +16,7 @@ from ..middleware.chain import CallNext, Middleware, compose
 from ..middleware.dead_letter import DeadLetter
 from ..middleware.idempotency import OnceForKey
 from ..middleware.lock import OneAtATime
+from ..middleware.rate_limit import AtARate
 from ..middleware.retry import DEFAULT_MAX_TRIES, BackoffRetry, refuses
 from ..middleware.timeout import Interruptible, Timeout
 from ..tasks import RetryPolicy, Task
@@ -111,6 +112,8 @@ def resolve(
     chain: list[Middleware] = [*around, DeadLetter()]
     if policy is not None:
         chain.append(BackoffRetry(policy))
+    if task is not None and task.rate_limits:
+        chain.append(AtARate(task.rate_limits, task.parameters))
     if task is not None and task.lock is not None:
         chain.append(OneAtATime(task.lock, task.parameters))
     if task is not None and task.idempotency is not None and policy is not None:

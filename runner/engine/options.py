@@ -7,6 +7,7 @@ from typing import Any
 from ..dead_letters import Retention
 from ..middleware.chain import Middleware
 from ..middleware.timeout import STUCK_AFTER_S
+from ..rates import Rate
 from ..wire.keys import Layout
 from .beside import Beside
 
@@ -29,6 +30,7 @@ class EngineOptions:
         stuck_after_s: how long a cancelled call may take to end before its slot is taken from it.
         speaks_json: JSON payloads and our own log lines, instead of arq's serializer and lines.
         result_limit: largest result envelope, in bytes; JSON only.
+        rate_limits: rates that settings give, by the limit's name.
         middleware: around every job, outermost first.
         retention: how long dead letters stay.
         beside: what runs while this worker serves; not in burst mode.
@@ -46,6 +48,7 @@ class EngineOptions:
     stuck_after_s: float = STUCK_AFTER_S
     speaks_json: bool = False
     result_limit: int = 512 * 1024
+    rate_limits: Mapping[str, Rate] = field(default_factory=dict[str, Rate])
     middleware: Sequence[Middleware] = ()
     retention: Retention = DEFAULT_RETENTION
     beside: Sequence[Beside] = ()

@@ -104,6 +104,7 @@ class Running:
                 deaths=job.deaths,
                 alone=job.alone,
                 aborted=job.aborted,
+                has_turn=job.has_turn,
                 previous_delay_s=job.last_delay_ms / 1000 if job.last_delay_ms else None,
                 clock=self.clock,
             )

@@ -23,16 +23,14 @@ from redis.asyncio.connection import ConnectionPool
 
 from ..errors import ServerError
 from ..middleware.effects import Effects
-from ..middleware.rate_limit import Limiter
 from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded
 from ..wire.bell import Bell
-from ..wire.limits import LimitScripts
 from ..wire.link import Link
 from ..wire.scripts import End, Scripts
 from ..wire.tracking import Tracking
 from .arq_cron import is_ticked, refuse_impossible, ticking
 from .beside import Beside, Companions
-from .build import default_keep_ms, envelope_of, log_of, queues_of, runnables_of, signature_with
+from .build import default_keep_ms, envelope_of, limiter_of, log_of, queues_of, runnables_of, signature_with
 from .claim import Rounds
 from .connect import connect
 from .drain import drain
@@ -202,11 +200,7 @@ class Worker(arq.worker.Worker):
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
         self._effects = self.ctx["effects"] = self._make_effects()
-        self.ctx["limiter"] = Limiter(
-            LimitScripts(self._execute, layout=self.options.layout),
-            rates=self.options.rate_limits,
-            for_s=self.options.lease_s,
-        )
+        self.ctx["limiter"] = limiter_of(self.options, self._execute)
         self._know_functions()
         if self.on_startup is not None:
             await self.on_startup(self.ctx)

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from .rate_limits import RateLimitTables
 from .schedules import ScheduleTable
 from .units import (
     Count,
@@ -245,6 +246,7 @@ class Settings(BaseSettings):
     logs: LogsGroup = LogsGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
     payments: PaymentsGroup = PaymentsGroup()
+    rate_limits: RateLimitTables = Field(default={})
     schedules: Mapping[str, ScheduleTable] = Field(
         default={},
         description="a table [schedules.NAME] for each; docs/schedules.md has its options",
@@ -278,7 +280,7 @@ GROUPS: Mapping[str, type[Group]] = {
 KEYS: tuple[str, ...] = tuple(name for name in Settings.model_fields if name not in GROUPS) + tuple(
     f"{group}.{name}" for group, model in GROUPS.items() for name in model.model_fields
 )
-"""Every setting by its dotted name; what lies below ``webhooks.secrets`` and ``schedules`` users name."""
+"""Every setting by its dotted name; users name what lies below tables of names."""
 
 SECRETS = "webhooks.secrets"
 

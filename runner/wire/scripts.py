@@ -42,6 +42,7 @@ class Claimed(NamedTuple):
     last_delay_ms: int
     alone: bool
     aborted: bool
+    has_turn: bool = False
 
 
 class End(NamedTuple):
@@ -130,8 +131,9 @@ class Scripts:
                 int(reply[i + 7]),
                 int(reply[i + 8]) == 1,
                 int(reply[i + 9]) == 1,
+                int(reply[i + 10]) == 1,
             )
-            for i in range(4, len(reply), 10)
+            for i in range(4, len(reply), 11)
         ]
         return Claim(reply[0], reply[1], reply[2] == 1, reply[3] == 1, jobs)
 

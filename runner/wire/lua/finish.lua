@@ -15,7 +15,7 @@
 -- dead   keep the result             envelope  'reason {json}', or 'reason n ', n bytes of payload, '{json}': with a
 --                                              job that is enqueued beside the letter
 -- again  delay                       ''        json of the attempt
--- later  delay                       ''        why it waits
+-- later  delay                       place     why it waits; place: '' counts as a snooze, 1 has a place in line, 0 has none
 -- back   due at, as claimed          ''        ''
 --
 -- GIVES one number an end: 1 written, 0 lost (another worker holds the job: nothing written), 2 nobody holds it
@@ -43,12 +43,12 @@ local write = {
   again = function(id, fence, delay_ms, _, note, attempt)
     reopen(batch, arq, id, text(at + tonumber(delay_ms)))
     redis.call('HSET', ours .. 'job:' .. id, 'f', fence, 'a' .. attempt, note, 'l', delay_ms, 'w', '')
-    redis.call('HDEL', ours .. 'job:' .. id, 'a' .. text(tonumber(attempt) - 20))
+    redis.call('HDEL', ours .. 'job:' .. id, 't', 'a' .. text(tonumber(attempt) - 20))
   end,
-  later = function(id, fence, delay_ms, _, note)
+  later = function(id, fence, delay_ms, place, note)
     reopen(batch, arq, id, text(at + tonumber(delay_ms)))
-    redis.call('HSET', ours .. 'job:' .. id, 'f', fence, 'w', note)
-    redis.call('HINCRBY', ours .. 'job:' .. id, 's', 1)
+    redis.call('HSET', ours .. 'job:' .. id, 'f', fence, 'w', note, 't', place)
+    redis.call('HINCRBY', ours .. 'job:' .. id, 's', place == '' and 1 or 0)
     redis.call('DECR', arq .. 'retry:' .. id)
   end,
   back = function(id, fence, due)

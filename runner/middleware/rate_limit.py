@@ -1,0 +1,165 @@
+"""Rate limits: tokens are taken just before the call; who gets none comes back at its time."""
+
+import asyncio
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..arguments import Parameters
+from ..client.patience import patiently
+from ..errors import InvalidArguments, ServerError
+from ..job import Attempt
+from ..outcome import Dead, Outcome, Queued
+from ..rates import Claim, Rate, RateLimit, RateLimited, bucket_of
+from ..wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, Answer, LimitScripts, Mode, Take, Want
+from ..wire.passing import TROUBLE, is_passing
+from .chain import CallNext
+
+IN_PLACE_US = 50_000
+"""A shorter wait is slept in the job's slot: coming back through the queue would take as long."""
+
+MOST_NAPS = 20
+UNSET_MS = 5000
+"""A job whose limit has no rate, or a burst that is too small for it, asks again after this."""
+
+
+class TokenBucket:
+    """A bucket in this process, by the same arithmetic as the script's.
+
+    Args:
+        rate: at which it fills.
+        now_us: of any clock that does not go back.
+        credits_: in it; None: it begins full.
+    """
+
+    __slots__ = ("_credits", "_last_us", "_rate")
+
+    def __init__(self, rate: Rate, now_us: int, credits_: int | None = None) -> None:
+        self._rate = rate
+        self._credits = rate.capacity if credits_ is None else min(credits_, rate.capacity)
+        self._last_us = now_us
+
+    def take(self, now_us: int, cost: int = 1) -> int:
+        """Take tokens; gives 0, or the us after which they are there."""
+        self._fill(now_us)
+        need = cost * self._rate.period_us
+        if self._credits < need:
+            return -((self._credits - need) // self._rate.count)
+        self._credits -= need
+        return 0
+
+    def tokens(self, now_us: int) -> int:
+        """Give how many whole tokens are in it."""
+        self._fill(now_us)
+        return self._credits // self._rate.period_us
+
+    def _fill(self, now_us: int) -> None:
+        gained = max(0, now_us - self._last_us) * self._rate.count
+        self._credits, self._last_us = min(self._rate.capacity, self._credits + gained), now_us
+
+
+@dataclass(slots=True)
+class Limiter:
+    """Takes tokens for the jobs of one process; those of one moment in one script call.
+
+    Attributes:
+        scripts: of the server.
+        rates: by the limit's name, as settings give them: before the declared ones, after those of run time.
+        for_s: how long a take waits for a server that is away, before its job asks again later.
+    """
+
+    scripts: LimitScripts
+    rates: Mapping[str, Rate] = field(default_factory=dict[str, Rate])
+    for_s: float = 15.0
+    _local: dict[str, TokenBucket] = field(default_factory=dict[str, TokenBucket])
+
+    async def pass_(self, attempt: Attempt, claims: Sequence[Claim]) -> Queued | None:
+        """Take the tokens of all claims, or say when to come back; sleeps over short waits.
+
+        Raises:
+            ServerError: it is away for longer than ``for_s``.
+        """
+        mode: Mode = "turn" if attempt.has_turn else "line"
+        naps = 0
+        while (answer := await self._take(mode, claims)).verdict == DENIED:
+            if answer.place_us >= IN_PLACE_US or naps == MOST_NAPS:
+                break
+            mode, naps = "turn", naps + 1
+            await asyncio.sleep(answer.place_us / 1e6)
+        return None if answer.verdict == GRANTED else _queued(claims, answer)
+
+    async def by_hand(self, attempt: Attempt, limit: RateLimit, *, bucket: str, cost: int) -> None:
+        """See ``Context.limit``."""
+        queued = await self.pass_(attempt, [Claim(limit, bucket_of(bucket), limit.checked(cost))])
+        attempt.has_turn = False
+        if queued is not None:
+            raise RateLimited(queued)
+
+    async def _take(self, mode: Mode, claims: Sequence[Claim]) -> Answer:
+        wants = [
+            Want(bucket, limit.name, cost, self.rates.get(limit.name, limit.rate))
+            for limit, bucket, cost in claims
+        ]
+        take = partial(self.scripts.take.put, Take(mode, wants))
+        if any(claim.limit.fallback is None for claim in claims):
+            return await patiently(take, for_s=self.for_s, address="redis.url")
+        try:
+            return await take()
+        except TROUBLE as error:
+            if not is_passing(error):
+                raise
+            return self._take_here(claims)
+
+    def _take_here(self, claims: Sequence[Claim]) -> Answer:
+        """Let through at the fallback rates; a limit's buckets share one here, so that it is a bound."""
+        now_us = int(asyncio.get_running_loop().time() * 1e6)
+        waits_us: list[int] = []
+        for limit, _, cost in claims:
+            if limit.fallback is not None:
+                bucket = self._local.setdefault(limit.name, TokenBucket(limit.fallback, now_us))
+                waits_us.append(bucket.take(now_us, cost))
+        wait_us = max(waits_us)
+        return Answer(DENIED if wait_us else GRANTED, wait_us, wait_us)
+
+
+def _queued(claims: Sequence[Claim], answer: Answer) -> Queued:
+    names = ", ".join(claim.bucket for claim in claims)
+    if answer.verdict == NO_RATE:
+        return Queued(UNSET_MS, f"limit {names} has no rate: runner limits set NAME 100/s", has_place=False)
+    if answer.verdict != DENIED:
+        cost = max(claim.cost for claim in claims)
+        return Queued(
+            UNSET_MS, f"limit {names}: cost {cost} is above the burst of {answer.retry_us}", has_place=False
+        )
+    if answer.place_us > FAR_US:  # told to ask again later, spread out so that not all ask at once
+        delay_us = FAR_US // 2 + random.randrange(FAR_US // 2)
+        return Queued(delay_us // 1000, f"limit {names}", has_place=False)
+    return Queued(math.ceil(answer.place_us / 1000), f"limit {names}", has_place=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AtARate:
+    """Runs the call once the task's limits have granted it.
+
+    Attributes:
+        limits: as declared; all or none.
+        parameters: the task's.
+    """
+
+    limits: Sequence[RateLimit]
+    parameters: Parameters
+
+    async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
+        limiter: Limiter = attempt.ctx["limiter"]
+        try:
+            named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
+            claims = [limit.claim(attempt.task, named) for limit in self.limits]
+        except InvalidArguments as error:
+            return Dead("invalid_arguments", error)
+        try:
+            queued = await limiter.pass_(attempt, claims)
+        except ServerError as error:
+            return Queued(1000, str(error), has_place=attempt.has_turn)
+        return await call_next(attempt) if queued is None else queued

@@ -1,0 +1,297 @@
+"""How often something may happen: rates, and what a task declares with them.
+
+@task(rate_limit=RateLimit("stripe", "100/s", burst=200))
+@task(rate_limit=[RateLimit("host:{url.host}", "10/s"), RateLimit("all hosts", "500/s")])
+
+A bucket holds at most ``burst`` tokens, begins full, and gains ``count`` tokens in every period, evenly. So
+in any window of t seconds no more than burst + count/period × t are granted. One token is as many credits as
+the period has microseconds; then every number is whole, and below 2^53 exact in Lua too.
+"""
+
+import inspect
+import re
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from .errors import InvalidArguments, Snooze
+from .outcome import Queued
+
+EXACT = 2**53
+"""Lua's numbers are doubles: whole ones are exact below this."""
+
+MAX_BUCKET = 200
+"""A bucket whose name is longer in bytes goes by its digest, so keys stay small whatever callers send."""
+
+_UNIT_US = {"ms": 1000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_RATE = re.compile(r"(\d{1,15})\s*/\s*(\d{0,9})(ms|s|m|h|d)")
+_FORM = "such as '100/s', '10/m', '1000/h' or '1/30s'"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many tokens a period, and at most so many at once.
+
+    Attributes:
+        count: tokens that come in each period.
+        period_us: its length.
+        burst: tokens a full bucket holds.
+    """
+
+    count: int
+    period_us: int
+    burst: int
+
+    def __post_init__(self) -> None:
+        if min(self.count, self.period_us) < 1:
+            msg = f"a rate is above zero, {_FORM}"
+            raise ValueError(msg)
+        if self.burst < 1:
+            msg = f"burst= is 1 or more, not {self.burst}: a bucket that holds nothing grants nothing"
+            raise ValueError(msg)
+        if self.burst * self.period_us + self.count >= EXACT:
+            most = (EXACT - self.count - 1) // self.period_us
+            cure = f"the largest is {most}" if most > 0 else "choose a shorter period or fewer tokens"
+            msg = f"burst={self.burst} in {self.period_us / 1e6:g} s cannot be counted exactly; {cure}"
+            raise ValueError(msg)
+
+    @property
+    def capacity(self) -> int:
+        """Credits of a full bucket."""
+        return self.burst * self.period_us
+
+    def refuse(self, name: str, cost: int) -> None:
+        """Refuse a cost that no bucket of this rate ever holds.
+
+        Raises:
+            InvalidArguments: with the numbers.
+        """
+        if cost > self.burst:
+            msg = (
+                f"limit '{name}': a cost of {cost} is more than its burst of {self.burst}, so it never passes"
+            )
+            raise InvalidArguments(msg)
+
+    def __str__(self) -> str:
+        number, unit = next(
+            (self.period_us // us, unit)
+            for unit, us in reversed(_UNIT_US.items())
+            if self.period_us % us == 0
+        )
+        return f"{self.count}/{'' if number == 1 else number}{unit}"
+
+
+def rate_of(text: str, burst: int | None = None) -> Rate:
+    """Read a rate: a count, a slash, and a period of ms, s, m, h or d.
+
+    Args:
+        text: such as ``100/s`` or ``5/10s``.
+        burst: tokens a full bucket holds; None for the count, so that one period's worth may go at once.
+
+    Raises:
+        ValueError: it is no rate, or cannot be counted exactly; says why.
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        msg = f"a rate is a whole count and a period, {_FORM}; not {text!r}"
+        raise ValueError(msg)
+    if burst is not None and isinstance(burst, bool | float):
+        msg = f"burst= is a whole number of 1 or more, not {burst!r}"
+        raise ValueError(msg)
+    count, period_us = int(match[1]), int(match[2] or 1) * _UNIT_US[match[3]]
+    return Rate(count, period_us, max(1, count) if burst is None else burst)
+
+
+class Claim(NamedTuple):
+    """What one call takes of one limit: the bucket, and how many tokens."""
+
+    limit: "RateLimit"
+    bucket: str
+    cost: int
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class RateLimit:
+    """Jobs start no more often than this, over all workers.
+
+    Attributes:
+        name: of the limit, by which it is changed at run time; may hold the task's parameters in braces, then
+            each name that comes out has a bucket of its own: ``tenant:{tenant}``, ``host:{url.host}`` (of a
+            URL that is text: ``host``, ``port`` and ``scheme``).
+        rate: None: settings or run time say it.
+        key: gives what tells buckets apart out of the task's arguments, by their names; instead of braces.
+        cost: tokens a job takes; a number, or a function as ``key``.
+        fallback: what one process lets through while the server is away; None: nothing, jobs wait.
+    """
+
+    name: str
+    rate: Rate | None
+    key: Callable[..., Any] | None
+    cost: int | Callable[..., int]
+    fallback: Rate | None
+
+    def __init__(
+        self,
+        name: str,
+        rate: str | None = None,
+        *,
+        burst: int | None = None,
+        key: Callable[..., Any] | None = None,
+        cost: int | Callable[..., int] = 1,
+        fallback: str | None = None,
+    ) -> None:
+        where = f"RateLimit({name!r})"
+        if rate is None and burst is not None:
+            msg = f"{where}: burst= goes with a rate"
+            raise ValueError(msg)
+        try:
+            given = None if rate is None else rate_of(rate, burst)
+            away = None if fallback is None else rate_of(fallback)
+            _fields(checked_limit(name))
+        except ValueError as error:
+            msg = f"{where}: {error}"
+            raise ValueError(msg) from None
+        if key is not None and not callable(key):
+            msg = f"{where}: key= is a function of the task's arguments, not {key!r}"
+            raise TypeError(msg)
+        values = {"name": name, "rate": given, "key": key, "cost": cost, "fallback": away}
+        for attribute, value in values.items():
+            object.__setattr__(self, attribute, value)
+        if not callable(cost):
+            self.checked(cost)
+
+    def check(self, parameters: Iterable[str]) -> None:
+        """Refuse fields and functions that ask for what is none of the task's parameters.
+
+        Raises:
+            ValueError: names what it asks for, and the parameters.
+        """
+        known = list(parameters)
+        asked = [re.split(r"[.\[]", field, maxsplit=1)[0] for field in _fields(self.name)]
+        for function in (self.key, self.cost):
+            asked += _wanted(function) or () if callable(function) else ()
+        if unknown := [name for name in asked if name not in known]:
+            has = ", ".join(known) or "none"
+            msg = f"RateLimit({self.name!r}): '{unknown[0]}' is not one of the task's parameters ({has})"
+            raise ValueError(msg)
+
+    def claim(self, task: str, named: Mapping[str, Any]) -> Claim:
+        """Say what one call takes.
+
+        Raises:
+            InvalidArguments: they give no bucket or no cost, or one above the burst.
+        """
+        try:
+            name = _Names().vformat(self.name, (), named)
+            if self.key is not None:
+                name = f"{name}:{_call(self.key, named)}"
+            cost = _call(self.cost, named) if callable(self.cost) else self.cost
+            return Claim(self, bucket_of(name), self.checked(cost))
+        except InvalidArguments:
+            raise
+        except Exception as error:
+            msg = f"task '{task}': rate limit {self.name!r} cannot be made of its arguments: {error}"
+            raise InvalidArguments(msg) from error
+
+    def checked(self, cost: Any) -> int:
+        """Give a cost, or refuse it.
+
+        Raises:
+            InvalidArguments: it is no whole number above zero, or more than the declared burst.
+        """
+        if not isinstance(cost, int) or isinstance(cost, bool) or cost < 1:
+            msg = f"limit '{self.name}': a cost is a whole number of 1 or more, not {cost!r}"
+            raise InvalidArguments(msg)
+        for rate in (self.rate, self.fallback):
+            if rate is not None:
+                rate.refuse(self.name, cost)
+        return cost
+
+
+RateLimits = RateLimit | Sequence[RateLimit]
+
+
+def limits_of(declared: RateLimits) -> tuple[RateLimit, ...]:
+    """Give what ``rate_limit=`` names: limits; a TypeError when there is something else among them."""
+    limits = (declared,) if isinstance(declared, RateLimit) else tuple(declared)
+    for each in limits:
+        if not isinstance(each, RateLimit):  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
+            msg = f"rate_limit= is a RateLimit or a list of them, not {each!r}"
+            raise TypeError(msg)
+    return limits
+
+
+def checked_limit(name: str) -> str:
+    """Refuse what cannot name a limit.
+
+    Raises:
+        ValueError: says why.
+    """
+    if not name or len(name) > MAX_BUCKET or not name.isprintable():
+        msg = f"a limit's name is 1 to {MAX_BUCKET} printable characters, not {name[:40]!r}"
+        raise ValueError(msg)
+    return name
+
+
+def bucket_of(name: str) -> str:
+    """Give the name a bucket has on the server.
+
+    Raises:
+        InvalidArguments: it is text that cannot be encoded (a lone surrogate).
+    """
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError as error:
+        msg = f"the name of a bucket cannot be encoded: {error}"
+        raise InvalidArguments(msg) from error
+    return name if len(encoded) <= MAX_BUCKET else f"sha256:{sha256(encoded).hexdigest()}"
+
+
+class RateLimited(Snooze):
+    """Not now: a rate limit lets the job come back at its time. Spends no attempt, counts as no snooze."""
+
+    def __init__(self, queued: Queued) -> None:
+        super().__init__(queued.delay_ms / 1000, reason=queued.reason)
+        self.queued = queued
+
+
+class _Names(string.Formatter):
+    """Fields of a name: arguments, their attributes and items, and the parts of a URL that is text."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        root, dot, part = field_name.partition(".")
+        value = kwargs.get(root)
+        if dot and isinstance(value, str) and part in _PARTS:
+            found = getattr(urlsplit(value), _PARTS[part])
+            if found is None:
+                msg = f"'{root}' is no URL with a {part}: {value[:80]!r}"
+                raise ValueError(msg)
+            return found, root
+        return super().get_field(field_name, args, kwargs)
+
+
+_PARTS = {"host": "hostname", "port": "port", "scheme": "scheme"}
+
+
+def _fields(name: str) -> list[str]:
+    found = [field for _, field, _, _ in string.Formatter().parse(name) if field is not None]
+    if any(field == "" or field[0].isdigit() for field in found):
+        msg = "name the parameter inside the braces, such as {tenant}"
+        raise ValueError(msg)
+    return found
+
+
+def _call(function: Callable[..., Any], named: Mapping[str, Any]) -> Any:
+    wanted = _wanted(function)
+    return function(**(named if wanted is None else {name: named[name] for name in wanted}))
+
+
+def _wanted(function: Callable[..., Any]) -> tuple[str, ...] | None:
+    """Give the names a function takes; None for any."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return None
+    return tuple(p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL)

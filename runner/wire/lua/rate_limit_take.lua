@@ -1,0 +1,74 @@
+-- rate_limit_take: take tokens of buckets, those of an entry all or none.
+--
+-- KEYS  ours      str   prefix of our keys
+-- ARGV  now_us    int   0 = ask the server
+-- ARGV  far_us    int   nobody gets a place in line that is farther off than this
+-- ARGV  takes     rest  mode, how many buckets, and six a bucket: name, limit, cost, count, period us, burst; repeated,
+-- takes: at most 500; a count of 0 says that the caller knows no rate
+--
+-- runner:limits          HASH: bucket or limit -> 'count period burst', set at run time; goes before what the caller says
+-- runner:bucket:<name>   STRING PX: credits, last us, count, period us, line end us, turn end us; none means full
+-- mode  try  granted or not
+--       line granted unless others stand in line; else gives a place at the end of it
+--       turn the caller's turn in line has come: granted before those who come fresh
+--
+-- GIVES three numbers a take: 0 granted, 1 denied, 2 a cost is more than the burst, 3 no rate; us after which the tokens
+-- GIVES are there if nobody else takes (with 2: the burst), and us until the caller's
+-- GIVES place; one farther off than far_us is not kept for the caller
+-- FAILS nothing
+-- COST  O(1) a bucket; each bucket is read and written once a call
+-- USES  now_in_us text replenish admit
+local at = now_in_us(now_us)
+local settings, buckets, answers = {}, {}, {}
+
+local function rate_of(bucket, limit, given)
+  local known = settings[bucket .. '\n' .. limit]
+  if known == nil then
+    local found = redis.call('HMGET', ours .. 'limits', bucket, limit)
+    known = found[1] or found[2]
+    settings[bucket .. '\n' .. limit] = known
+  end
+  local count, period, burst = string.match(known or given, '^(%d+) (%d+) (%d+)$')
+  return tonumber(count), tonumber(period), tonumber(burst)
+end
+
+local function open(name, count, period, burst)
+  if not buckets[name] then
+    buckets[name] = replenish(redis.call('GET', ours .. 'bucket:' .. name), at, count, period, burst)
+  end
+  return buckets[name]
+end
+
+local function take(mode, first, size)
+  local wants = {}
+  for n = 0, size - 1 do
+    local i = first + n * 6
+    local name, cost = takes(i), tonumber(takes(i + 2))
+    local count, period, burst = rate_of(name, takes(i + 1), takes(i + 3) .. ' ' .. takes(i + 4) .. ' ' .. takes(i + 5))
+    if count == 0 then
+      return 3, 0, 0
+    end
+    local want = wants[name] or { bucket = open(name, count, period, burst), need = 0 }
+    want.need, wants[name] = want.need + cost * period, want
+    if want.need > want.bucket.capacity then
+      return 2, burst, 0
+    end
+  end
+  return admit(wants, mode, at, far_us)
+end
+
+local i = 1
+while i < takes_n do
+  local n, size = #answers, tonumber(takes(i + 1))
+  answers[n + 1], answers[n + 2], answers[n + 3] = take(takes(i), i + 2, size)
+  i = i + 2 + size * 6
+end
+for name, bucket in pairs(buckets) do
+  if bucket.is_touched then
+    local full_us = math.ceil((bucket.capacity - bucket.credits) / bucket.count)
+    local left_us = math.max(full_us, bucket.line - at, bucket.turn - at)
+    local state = { text(bucket.credits), text(at), text(bucket.count), text(bucket.period), text(bucket.line), text(bucket.turn) }
+    redis.call('SET', ours .. 'bucket:' .. name, table.concat(state, ' '), 'PX', text(math.ceil(left_us / 1000) + 1))
+  end
+end
+return answers
