@@ -3,6 +3,7 @@
 import logging
 import ssl
 from collections.abc import Iterable
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -71,16 +72,9 @@ def build_client(
         ValueError: one of ``allow`` is not a network.
     """
     _hush_httpx()
-    guard = AddressGuard.allowing(allow)
-    transport = AiohttpTransport(
-        guard=guard,
-        lookup=lookup,
-        ssl_context=ssl_context,
-        max_connections=max_connections,
-        keepalive_s=keepalive_s,
-    )
+    transport = partial(AiohttpTransport, guard=AddressGuard.allowing(allow), lookup=lookup)
     client = DirectClient(
-        transport,
+        transport(ssl_context=ssl_context, max_connections=max_connections, keepalive_s=keepalive_s),
         timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s),
         headers={"user-agent": "arq-runner", "accept-encoding": "identity"},
         follow_redirects=False,

@@ -2,8 +2,8 @@
 
 A payload is ``{"t": attempts given, "f": task, "a": args, "k": kwargs, "et": enqueued ms, "m": meta}``, a
 result envelope ``{t f a k et s r st ft q id}`` as arq writes them, plus ``o`` for an end that is neither
-success nor failure. An error travels as ``{"$error": {type, message, traceback}}`` and comes back as JobFailed,
-or as ``asyncio.CancelledError`` where arq's clients expect one.
+success nor failure. An error travels as ``{"$error": {type, message, traceback}}`` and comes back as
+JobFailed, or as ``asyncio.CancelledError`` where arq's clients expect one.
 """
 
 import asyncio
