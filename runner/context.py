@@ -132,7 +132,9 @@ class Context(dict[str, Any]):
         """
         return self["effects"].lock(self.running, name, wait=wait)
 
-    async def limit(self, name: str, *, cost: int = 1, rate: str | None = None, burst: int | None = None) -> None:
+    async def limit(
+        self, name: str, *, cost: int = 1, rate: str | None = None, burst: int | None = None
+    ) -> None:
         """Take tokens of a rate limit now: ``await ctx.limit("stripe")``, just before what it limits.
 
         A wait below 50 ms passes here. One round trip, shared with the takes of the same moment.
@@ -147,7 +149,8 @@ class Context(dict[str, Any]):
             Snooze: not now; let it pass: the job comes back at its time and its attempt is not spent.
             InvalidArguments: it costs more than the burst, or no rate is known.
         """
-        await self["limiter"].by_hand(self.running, RateLimit(name, rate, burst=burst), bucket=name, cost=cost)
+        limit = RateLimit(name, rate, burst=burst)
+        await self["limiter"].by_hand(self.running, limit, bucket=name, cost=cost)
 
     def remaining(self) -> float | None:
         """Give the seconds left before the hard timeout; None when the task has none."""

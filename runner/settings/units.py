@@ -131,7 +131,19 @@ def check_name(value: str) -> str:
 
 
 RESERVED_QUEUES = frozenset(
-    {"bulk-cursor", "dead", "job", "lock", "once", "op", "schedule", "waiters", "waiting", "worker", "workers"}
+    {
+        "bulk-cursor",
+        "dead",
+        "job",
+        "lock",
+        "once",
+        "op",
+        "schedule",
+        "waiters",
+        "waiting",
+        "worker",
+        "workers",
+    }
 )
 """Words that follow ``runner:`` in keys that are not a queue's; ``wire/keys.py`` has the table."""
 
