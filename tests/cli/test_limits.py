@@ -1,0 +1,86 @@
+"""``runner limits``, on a real server: what it prints, and how it ends."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.cli import main
+
+TASKS = """
+from runner import RateLimit, task
+
+@task(rate_limit=RateLimit("host:{url}", "10/s", burst=20))
+async def fetch(ctx, url: str): ...
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
+) -> Run:
+    """Call ``runner limits …`` in a folder with one task and one table; give exit code, stdout and stderr."""
+    (tmp_path / "limits_cli_tasks.py").write_text(TASKS)
+    (tmp_path / "settings.toml").write_text('[rate_limits.stripe]\nrate = "100/s"\nburst = 200\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("RUNNER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RUNNER_REDIS__URL", redis_url)
+    monkeypatch.setenv("RUNNER_TASKS", "limits_cli_tasks")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["runner", "limits", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+def test_a_limit_is_set_shown_listed_and_removed(run: Run) -> None:
+    """Run time goes before settings and tasks; removed, these say the rate again."""
+    assert run("list")[1] == "host:{url}  10/s, burst 20  (task)\nstripe  100/s, burst 200  (settings)\n"
+    assert run("set", "stripe", "50/s") == (0, "stripe  50/s, burst 50  (run time)\n", "")
+    assert run("set", "host:a", "1/30s", "--burst", "2")[1] == "host:a  1/30s, burst 2  (run time)\n"
+    assert run("show", "stripe")[1].endswith("50 tokens left; line: 0.000 s\n")
+    shown = json.loads(run("show", "host:a", "--json")[1])
+    assert shown == {
+        "name": "host:a", "rate": "1/30s", "burst": 2, "source": "run time", "tokens": 2, "line_s": 0.0
+    }  # fmt: skip
+    assert [json.loads(line)["name"] for line in run("list", "--json")[1].splitlines()] == [
+        "host:a",
+        "host:{url}",
+        "stripe",
+    ]
+    assert run("remove", "stripe") == (0, "stripe removed\n", "")
+    assert run("show", "stripe")[1].startswith("stripe  100/s, burst 200  (settings)\n")
+
+
+@pytest.mark.parametrize("rate", ["0/s", "abc", "-1/s", "5", "1/0s"])
+def test_what_is_no_rate_is_refused(run: Run, rate: str) -> None:
+    """As usage: exit code 2, and the form of a rate."""
+    code, out, err = run("set", "stripe", "--", rate)
+    assert (code, out) == (2, "")
+    assert "100/s" in err.replace("\n", " ")
+
+
+def test_what_is_not_there_is_said(run: Run) -> None:
+    """Exit code 4 for a limit that nobody knows, and for one that was not set."""
+    assert run("show", "nobody")[0] == 4
+    assert run("remove", "stripe") == (4, "", "nothing was set for 'stripe' at run time\n")
+
+
+def test_a_wrong_table_is_a_line(run: Run) -> None:
+    """Of settings.toml, as every other setting that is wrong."""
+    Path("settings.toml").write_text('[rate_limits.stripe]\nrate = "fast"\n')
+    code, _, err = run("list")
+    assert code == 2
+    assert "rate_limits" in err
+    assert "not 'fast'" in err
