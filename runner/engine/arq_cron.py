@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any
 
+import arq.worker
 from arq.cron import CronJob
 from arq.jobs import serialize_job
 
@@ -16,6 +17,7 @@ from ..schedules.beside import Ticking
 from ..schedules.kept import Kept
 from ..schedules.schedule import Schedule
 from ..wire.keys import Keys
+from .beside import Beside
 
 Serializer = Callable[[dict[str, Any]], bytes] | None
 
@@ -29,6 +31,37 @@ class ArqSchedule(Schedule):
     def job_id(self, tick_ms: int) -> str:
         """Give the id that a stock worker would give."""
         return self.fixed_id or f"{self.task}:{tick_ms}"
+
+
+class CronWorker(arq.worker.Worker):
+    """A worker whose cron jobs are ticked beside it, save those that arq sees to."""
+
+    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
+        """Enqueue what runs at startup, and what arq ticks: ``unique=False``, and all in burst mode."""
+        everything = self.cron_jobs
+        if not self.burst:
+            self.cron_jobs = [job for job in everything if _is_arqs(job)]
+        try:
+            await super().run_cron(n, delay, num_windows)
+        finally:
+            self.cron_jobs = everything
+
+
+def beside_of(worker: CronWorker, keys: Keys, others: Sequence[Beside]) -> Sequence[Beside]:
+    """Give what runs beside a worker: its cron jobs, and the others; nothing in burst mode.
+
+    Raises:
+        InvalidTask: a cron job never runs; names it.
+    """
+    jobs, tz = worker.cron_jobs, worker.timezone
+    refuse_impossible(jobs, tz)
+    if worker.burst:
+        return ()
+    return (*others, ticking(jobs, keys, tz, worker.job_serializer)) if jobs else others
+
+
+def _is_arqs(job: CronJob) -> bool:
+    return not is_ticked(job) or (job.run_at_startup and job.next_run is None)
 
 
 def refuse_impossible(jobs: Sequence[CronJob], tz: tzinfo | None) -> None:

@@ -6,9 +6,12 @@ from typing import Any, Protocol
 
 from arq.cron import CronJob
 from arq.worker import Function
+from redis.asyncio.connection import ConnectionPool
 
 from ..job import Attempt
+from ..middleware.effects import Effects
 from ..middleware.rate_limit import Limiter
+from ..wire.bell import Bell
 from ..wire.keys import keys_of, keys_of_arq_queue
 from ..wire.limits import LimitScripts
 from ..wire.scripts import Execute
@@ -58,6 +61,11 @@ def limiter_of(options: EngineOptions, execute: Execute) -> Limiter:
     """Give what takes tokens of rate limits for this worker's jobs."""
     scripts = LimitScripts(execute, layout=options.layout)
     return Limiter(scripts, rates=options.rate_limits, for_s=options.lease_s)
+
+
+def effects_of(options: EngineOptions, execute: Execute, pool: ConnectionPool) -> Effects:
+    """Make what idempotency and locks of this worker's jobs share."""
+    return Effects(execute, Bell(pool), layout=options.layout, lease_s=options.lease_s)
 
 
 def log_of(worker: Configured, options: EngineOptions) -> JobLog:

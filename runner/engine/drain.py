@@ -1,6 +1,9 @@
 """The end of a worker: cancelled calls end, outcomes are written, unfinished jobs are given back."""
 
 import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 from .claim import Rounds
 from .running import Running
@@ -37,3 +40,12 @@ async def drain(running: Running, rounds: Rounds, wake: Wake) -> None:
         for carrier in late:
             carrier.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+async def to_the_end(leaving: Coroutine[Any, Any, None]) -> None:
+    """Finish leaving even when cancelled again; a second signal has already cancelled the calls."""
+    task = asyncio.get_running_loop().create_task(leaving)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()

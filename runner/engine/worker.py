@@ -1,10 +1,10 @@
 """arq's Worker with this engine underneath: the only subclass, and mostly delegation.
 
-Read against arq 0.28.0. Inherited: construction, ``async_run``, ``run_check``,
-``record_health``, ``repr``. Replaced: ``main`` (rounds instead of a poll grid), ``_poll_iteration`` and
-``start_jobs`` (one claim script), ``_cancel_aborted_jobs``, the signal handlers (they release jobs instead of
-failing them), ``run`` (a server that cannot be used is one line) and ``close`` (never raises on a dead link).
-Not used: ``run_job``, ``finish_job``, ``finish_failed_job``. ``tests/engine/test_arq_pin.py`` pins the names.
+Read against arq 0.28.0. Inherited: construction, ``async_run``, ``run_check``, ``record_health``. Replaced:
+``main`` (rounds instead of a poll grid), ``_poll_iteration`` and ``start_jobs`` (one claim script),
+``_cancel_aborted_jobs``, the signal handlers (they release jobs instead of failing them), ``run`` (a server that
+cannot be used is one line), ``close`` (never raises on a dead link) and, in ``arq_cron``, ``run_cron``. Not used:
+``run_job``, ``finish_job``, ``finish_failed_job``. ``tests/engine/test_arq_pin.py`` pins the names.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ import gc
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from signal import SIGUSR1, Signals
 from typing import Any, cast
 
@@ -24,16 +23,15 @@ from redis.asyncio.connection import ConnectionPool
 from ..errors import ServerError
 from ..middleware.effects import Effects
 from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded
-from ..wire.bell import Bell
 from ..wire.link import Link
 from ..wire.scripts import End, Scripts
 from ..wire.tracking import Tracking
-from .arq_cron import is_ticked, refuse_impossible, ticking
-from .beside import Beside, Companions
-from .build import default_keep_ms, envelope_of, limiter_of, log_of, queues_of, runnables_of, signature_with
+from . import build
+from .arq_cron import CronWorker, beside_of
+from .beside import Companions
 from .claim import Rounds
 from .connect import connect
-from .drain import drain
+from .drain import drain, to_the_end
 from .options import EngineOptions
 from .presence import Presence, about, default_name
 from .running import Running
@@ -46,7 +44,7 @@ __all__ = ["EngineOptions", "Worker"]
 logger = logging.getLogger("arq.worker")
 
 
-class Worker(arq.worker.Worker):
+class Worker(CronWorker):
     """A drop-in for ``arq.worker.Worker``: the same parameters, keys, hooks and signals.
 
     Args:
@@ -68,9 +66,10 @@ class Worker(arq.worker.Worker):
         self._served: asyncio.Future[None] | None = None
         self._effects: Effects | None = None
         scripts = Scripts(self._execute)
-        self._queues = queues_of(self.options, self.queue_name)
+        self._queues = build.queues_of(self.options, self.queue_name)
         self._keys = {queue.keys.queue: queue.keys for queue in self._queues}
-        self._companions = Companions(self._beside(), self._execute)
+        beside = beside_of(self, self._queues[0].keys, self.options.beside)
+        self._companions = Companions(beside, self._execute)
         self._running = self._make_running()
         self.tasks = self.job_tasks = self._running.tasks
         self._rounds = Rounds(
@@ -95,36 +94,14 @@ class Worker(arq.worker.Worker):
         )
         self._serving = self._make_serving()
 
-    def _beside(self) -> Sequence[Beside]:
-        refuse_impossible(self.cron_jobs, self.timezone)
-        if self.burst:
-            return ()
-        keys = self._queues[0].keys
-        cron = ticking(self.cron_jobs, keys, self.timezone, self.job_serializer)
-        return (*self.options.beside, cron) if self.cron_jobs else self.options.beside
-
-    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
-        """Enqueue what runs at startup, and what arq ticks: ``unique=False``, and all in burst mode."""
-        everything = self.cron_jobs
-        if not self.burst:
-            self.cron_jobs = [
-                job
-                for job in everything
-                if not is_ticked(job) or (job.run_at_startup and job.next_run is None)
-            ]
-        try:
-            await super().run_cron(n, delay, num_windows)
-        finally:
-            self.cron_jobs = everything
-
     def _make_running(self) -> Running:
         return Running(
             shared=self.ctx,
-            envelope=envelope_of(self, self.options),
-            log=log_of(self, self.options),
+            envelope=build.envelope_of(self, self.options),
+            log=build.log_of(self, self.options),
             worker=self.worker_name,
             unknown_task_grace_s=self.options.unknown_task_grace_s,
-            default_keep_ms=default_keep_ms(self),
+            default_keep_ms=build.default_keep_ms(self),
             on_end=self._note_end,
             stuck_after_s=self.options.stuck_after_s,
             is_stopping=lambda: self._is_stopping or not self.allow_pick_jobs,
@@ -135,11 +112,6 @@ class Worker(arq.worker.Worker):
             on_finish=self.on_job_end,
             after_end=self.after_job_end,
         )
-
-    def _make_effects(self) -> Effects:
-        bell = Bell(cast("ConnectionPool", self.pool.connection_pool))
-        layout, lease_s = self.options.layout, self.options.lease_s
-        return Effects(self._execute, bell, layout=layout, lease_s=lease_s)
 
     def _make_serving(self) -> Serving:
         return Serving(
@@ -154,8 +126,6 @@ class Worker(arq.worker.Worker):
             execute=self._execute,
             queues=tuple(self._keys),
         )
-
-    # -- serving ----------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until told to stop; what is wrong with the server is one line on stderr and exit code 3."""
@@ -185,7 +155,7 @@ class Worker(arq.worker.Worker):
             await self._serving.run()
         finally:
             try:
-                await self._to_the_end(self._leave(upkeep, self._tracking, presence))
+                await to_the_end(self._leave(upkeep, self._tracking, presence))
             finally:
                 served.set_result(None)
 
@@ -199,14 +169,12 @@ class Worker(arq.worker.Worker):
         elif self.job_serializer is None:
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
-        self._effects = self.ctx["effects"] = self._make_effects()
-        self.ctx["limiter"] = limiter_of(self.options, self._execute)
-        self._know_functions()
+        pool = cast("ConnectionPool", self.pool.connection_pool)
+        self._effects = self.ctx["effects"] = build.effects_of(self.options, self._execute, pool)
+        self.ctx["limiter"] = build.limiter_of(self.options, self._execute)
+        self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
-
-    def _know_functions(self) -> None:
-        self._running.runnables = runnables_of(self, self.options, on_stuck=self._running.abandon)
 
     async def _leave(
         self, upkeep: "asyncio.Task[None]", tracking: Tracking, presence: Presence | None
@@ -228,16 +196,6 @@ class Worker(arq.worker.Worker):
             await self._link.close()
             self._link = None
 
-    async def _to_the_end(self, leaving: Any) -> None:
-        """Finish leaving even when cancelled again; a second signal has already cancelled the calls."""
-        task = self.loop.create_task(leaving)
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(task)
-        task.result()
-
-    # -- arq's methods, by hand -------------------------------------------------------------------------
-
     async def _poll_iteration(self) -> None:
         """Do one round outside ``main``; errors of the server are the caller's."""
         count = self.queue_read_limit
@@ -256,7 +214,7 @@ class Worker(arq.worker.Worker):
 
     async def _pick(self, count: int) -> None:
         if not self._running.runnables:
-            self._know_functions()
+            self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         self._rounds.note_changed([])
         slots = min(count, self.max_jobs - len(self.tasks))
         await self._rounds.run(in_flight=len(self.tasks), slots=slots)
@@ -297,8 +255,6 @@ class Worker(arq.worker.Worker):
                 await self.pool.close(close_connection_pool=True)
             self._pool = None
 
-    # -- news -------------------------------------------------------------------------------------------
-
     def _execute(self, *command: Any) -> Any:
         return self.pool.execute_command(*command) if self._link is None else self._link.execute(*command)
 
@@ -327,4 +283,4 @@ class Worker(arq.worker.Worker):
         self.jobs_retried += isinstance(outcome, Retrying | Snoozed | Queued | Released)
 
 
-Worker.__signature__ = signature_with("engine", arq.worker.Worker)  # pyright: ignore[reportAttributeAccessIssue]
+Worker.__signature__ = build.signature_with("engine", arq.worker.Worker)  # pyright: ignore[reportAttributeAccessIssue]
