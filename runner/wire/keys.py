@@ -28,8 +28,9 @@
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
 A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
-``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``l`` last delay (ms), ``w`` why it
-waits, ``p`` progress, ``r`` replays, ``z`` how the life before the replay ended, ``a<n>`` what attempt n
+``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``t`` 1: has a place in a rate's line,
+``l`` last delay (ms), ``w`` why it waits, ``p`` progress, ``r`` replays, ``z`` how the life before the
+replay ended, ``a<n>`` what attempt n
 ended with (the last 20). A letter has them too, and ``payload``, ``queue`` (its ZSET), ``reason``,
 ``attempts``, ``at`` (died at ms), ``note`` (its last attempt) and ``bytes``.
 """
