@@ -1,10 +1,11 @@
 """arq's Worker with this engine underneath: the only subclass, and mostly delegation.
 
-Read against arq 0.28.0. Inherited: construction, ``async_run``, ``run_check``, ``record_health``. Replaced:
-``main`` (rounds instead of a poll grid), ``_poll_iteration`` and ``start_jobs`` (one claim script),
-``_cancel_aborted_jobs``, the signal handlers (they release jobs instead of failing them), ``run`` (a server that
-cannot be used is one line), ``close`` (never raises on a dead link) and, in ``arq_cron``, ``run_cron``. Not used:
-``run_job``, ``finish_job``, ``finish_failed_job``. ``tests/engine/test_arq_pin.py`` pins the names.
+Read against arq 0.28.0. Inherited: construction, ``async_run``, ``run_check``, ``record_health``.
+Replaced: ``main`` (rounds instead of a poll grid), ``_poll_iteration`` and ``start_jobs`` (one
+claim script), ``_cancel_aborted_jobs``, the signal handlers (they release jobs instead of failing
+them), ``run`` (a server that cannot be used is one line), ``close`` (never raises on a dead link)
+and, in ``arq_cron``, ``run_cron``. Not used: ``run_job``, ``finish_job``, ``finish_failed_job``.
+``tests/engine/test_arq_pin.py`` pins the names.
 """
 
 import asyncio
