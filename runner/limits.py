@@ -105,9 +105,7 @@ class Limits:
             )
             raise InvalidArguments(msg)
         if answer.verdict == TOO_MUCH:
-            msg = (
-                f"limit '{name}': a cost of {cost} is above its burst of {answer.retry_us}: never granted"
-            )
+            msg = f"limit '{name}': a cost of {cost} is above its burst of {answer.retry_us}: never granted"
             raise InvalidArguments(msg)
         return Taken(answer.verdict == GRANTED, answer.retry_us / 1e6)
 

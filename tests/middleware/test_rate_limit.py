@@ -124,9 +124,7 @@ async def test_a_limit_without_a_rate_waits_until_it_has_one(make: Make, wait_un
         job = await runner.enqueue(call)
 
         async def why() -> bool:
-            return b"has no rate" in (
-                await runner.client.execute("HGET", KEYS.record(job.id), "w") or b""
-            )
+            return b"has no rate" in (await runner.client.execute("HGET", KEYS.record(job.id), "w") or b"")
 
         await wait_until(why, "the job says that its limit has no rate")
         with pytest.raises(InvalidArguments, match="limit 'unset' has no rate: runner limits set unset"):
