@@ -11,6 +11,7 @@ from redis.asyncio import ConnectionPool, Redis
 from runner import events
 from runner.dead_letters import DeadLetters, Retention
 from runner.engine.function import function_of
+from runner.engine.upkeep import IDLE_DEAD_EVERY, RENEW_EVERY
 from runner.engine.worker import EngineOptions, Worker
 from runner.errors import GiveUp, InvalidTask
 from runner.tasks import Task, task
@@ -216,7 +217,7 @@ async def test_upkeep_deletes_what_is_beyond_retention(
 
     worker._upkeep.renew = count
     serving = worker.loop.create_task(worker.main())
-    await wait_until(lambda: ticks > 3, "upkeep went round")
+    await wait_until(lambda: ticks > IDLE_DEAD_EVERY / RENEW_EVERY + 1, "upkeep went round, idle")
     await worker.close()
     await serving
 

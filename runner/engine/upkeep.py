@@ -20,10 +20,12 @@ logger = logging.getLogger("runner.engine")
 
 TICKS_A_LEASE = 6
 RENEW_EVERY = 2
-PRESENCE_EVERY = 4
+PRESENCE_EVERY = 6
+IDLE_LOOK_EVERY = 4
 IDLE_MAINTAIN_EVERY = 12
-"""In ticks. Jobs of dead workers are looked for at each tick while this worker is busy; an idle one claims
-them anyway, and shall cost next to nothing."""
+IDLE_DEAD_EVERY = 24
+"""In ticks. A busy worker looks for jobs of dead ones at each tick, after dead letters as often as it renews. An
+idle one claims those jobs anyway, is told of new ones, and sends less than a command a second in all."""
 MAINTAINED_JOBS = 500
 """Jobs looked at by one step of upkeep over one queue."""
 
@@ -77,7 +79,8 @@ class Upkeep:
             except Exception:
                 logger.exception("upkeep failed; it goes on")
             await asyncio.sleep(pause_s)
-            if not patience.failures and ticks % RENEW_EVERY == 0:
+            is_calm = tracking.is_on and not self.running.attempts
+            if not patience.failures and ticks % (IDLE_LOOK_EVERY if is_calm else RENEW_EVERY) == 0:
                 self.on_tick()
 
     async def _tick(self, ticks: int, presence: Presence | None) -> None:
@@ -95,7 +98,7 @@ class Upkeep:
             )
         if ticks and (self.running.attempts or ticks % IDLE_MAINTAIN_EVERY == 0):
             await self.maintain(MAINTAINED_JOBS)
-        if ticks and ticks % RENEW_EVERY == 0:
+        if ticks and ticks % (RENEW_EVERY if self.running.attempts else IDLE_DEAD_EVERY) == 0:
             for keys in self.keys.values():
                 await look_after(
                     self.execute, keys, self.running.runnables, self.retention, self.running.worker
