@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import task
-from runner.engine.claim import Rounds, ServedQueue, share
+from runner.engine.claim import ROUND_JOBS, Rounds, ServedQueue, share
 from runner.wire.keys import keys_of
 from runner.wire.scripts import End
 
@@ -34,14 +34,14 @@ def test_hungry_queues_get_their_weights_share(given_weights: list[int], claims:
 
 @given(weights, st.integers(1, 600), st.data())
 def test_queues_without_work_give_their_share_away(given_weights: list[int], slots: int, data: Any) -> None:
-    """All free slots go to the hungry, at most 500 a call; strict order gives all to the first of them."""
+    """All free slots go to the hungry, up to the bound of a round; strict order gives all to the first."""
     queues = queues_of(given_weights)
     for queue in queues:
         queue.may_have_due = data.draw(st.booleans())
     hungry = [queue.keys.name for queue in queues if queue.may_have_due]
     for strict in (False, True):
         quotas = share(queues, slots, strict=strict)
-        assert sum(quotas.values()) == (min(slots, 500) if hungry else 0)
+        assert sum(quotas.values()) == (min(slots, ROUND_JOBS) if hungry else 0)
         assert set(quotas) <= set(hungry)
         assert not strict or list(quotas) == hungry[:1]
 
