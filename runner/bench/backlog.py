@@ -44,6 +44,7 @@ def measure(stage: Stage, options: Options) -> Sample:
     with _crew(stage, options) as workers:
         run(_enqueue_later(stage, options.jobs))
         workers.peer.enqueue(stage, NOOP, (), drained)
+        stage.rest()
         future = workers.drain(count=options.jobs + drained, leave=options.jobs).rate
     return {
         "short queue": short,

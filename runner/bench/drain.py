@@ -67,6 +67,7 @@ class Crew:
         if (waiting := self.peer.waiting(self.stage)) != count:
             msg = f"{self.peer.name}: enqueued {count} jobs, and {waiting} wait"
             raise RunnerError(msg)
+        self.stage.rest()
 
     def drain(self, *, count: int, leave: int = 0) -> Drained:
         """Let the workers go until only ``leave`` of ``count`` jobs are left, and hold them again."""

@@ -22,7 +22,7 @@ PEER_JOBS = 30
 """What stock arq is given at most: each job waits for its half-second poll twice."""
 LONGEST_PAUSE_S = 0.02
 WARM = 20
-LISTEN_S = 20.0
+LISTEN_S = 30.0
 """How long an idle worker is listened to, at most; its slowest habits have a period of 30 s."""
 
 FIGURES = {
@@ -48,9 +48,8 @@ def measure(stage: Stage, options: Options) -> Sample:
         for worker in workers.workers:
             worker.let_go()
         sample = run(_ours(stage, options.jobs))
-        sample["idle worker, commands"] = _commands_of_an_idle_worker(
-            stage, idle_s=min(LISTEN_S, options.jobs / 30)
-        )
+        idle_s = min(LISTEN_S, options.jobs / 10)
+        sample["idle worker, commands"] = stage.commands(seconds=idle_s) / idle_s
     if StockArq.name in options.versus:
         with crew(stage, StockArq(), max_jobs=options.concurrency) as workers:
             workers.workers[0].let_go()
@@ -116,10 +115,3 @@ async def _times(once: Once, jobs: int) -> tuple[list[float], list[float]]:
 
 def _percentiles(name: str, values: list[float]) -> Sample:
     return {f"{name}, p50": percentile(values, 0.5), f"{name}, p99": percentile(values, 0.99)}
-
-
-def _commands_of_an_idle_worker(stage: Stage, *, idle_s: float) -> float:
-    """Count what its connections send; what scripts do inside the server is not sent."""
-    before = stage.commands()
-    time.sleep(idle_s)
-    return (stage.commands() - before) / idle_s

@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,15 @@ class Stage:
         """Empty the server, so that each measure begins alike."""
         self.redis.flushall()
 
+    def rest(self) -> None:
+        """Wait until the server does not rewrite its file: a child then copies all it holds."""
+        while self._rewrites():
+            time.sleep(0.05)
+
+    def _rewrites(self) -> bool:
+        told = self.redis.info("persistence")
+        return bool(told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
+
     def cpu_s(self) -> float:
         """Give the processor time that the server has used."""
         used = self.redis.info("cpu")
@@ -41,11 +51,13 @@ class Stage:
         """Give the bytes that the server holds."""
         return self.redis.info("memory")["used_memory"]
 
-    def commands(self) -> int:
-        """Count the commands that the connections of others have sent."""
-        own = self.redis.client_id()
-        others = (client for client in self.redis.client_list() if int(client["id"]) != own)
-        return sum(int(client["tot-cmds"]) for client in others)
+    def commands(self, *, seconds: float) -> int:
+        """Count the commands that reach the server meanwhile; what scripts do inside it does not count."""
+        ends_at, count = time.monotonic() + seconds, 0
+        with self.redis.monitor() as listening:
+            while listening.connection.can_read(max(0.0, ends_at - time.monotonic())):
+                count += listening.next_command()["client_type"] != "lua"
+        return count
 
     def results(self) -> int:
         """Count the results that are kept; ours have arq's names."""
