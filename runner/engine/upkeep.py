@@ -24,8 +24,8 @@ PRESENCE_EVERY = 6
 IDLE_LOOK_EVERY = 4
 IDLE_MAINTAIN_EVERY = 12
 IDLE_DEAD_EVERY = 24
-"""In ticks. A busy worker looks for jobs of dead ones at each tick, after dead letters as often as it renews. An
-idle one claims those jobs anyway, is told of new ones, and sends less than a command a second in all."""
+"""In ticks. A busy worker looks for jobs of dead ones at each tick, after dead letters as often as it renews.
+An idle one claims those jobs anyway, is told of new ones, and sends less than a command a second in all."""
 MAINTAINED_JOBS = 500
 """Jobs looked at by one step of upkeep over one queue."""
 
