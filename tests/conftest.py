@@ -14,6 +14,7 @@ Tests run one after the other, so that only matters to what a test leaves runnin
 """
 
 import asyncio
+import gc
 import inspect
 import itertools
 import signal
@@ -189,3 +190,14 @@ def wait_until() -> Callable[..., Awaitable[object]]:
             await asyncio.sleep(0.005)
 
     return poll
+
+
+@pytest.fixture(autouse=True)
+def _tidy():
+    """Let what a test leaves behind be finalized now, and not in the middle of a later test's parsing.
+
+    A finalizer that logs a traceback parses source; Python 3.11 before 3.11.5 then fails the parsing it
+    interrupted with "AST constructor recursion depth mismatch" (CPython gh-106905).
+    """
+    yield
+    gc.collect(1)

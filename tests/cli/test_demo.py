@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +32,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """Where the demos of a test make their folders."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    return tmp_path
+def folder(monkeypatch) -> Iterator[Path]:
+    """Where a test's demos make their folders: a short path, so that the server's socket fits."""
+    with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as made:
+        monkeypatch.setenv("TMPDIR", made)
+        monkeypatch.setattr("tempfile.tempdir", made)
+        yield Path(made)
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
 import subprocess
 import sys
+import urllib.parse
 
 import aiohttp
 import pytest
@@ -28,12 +30,20 @@ CARD = {
 AUTH = {"authorization": "Bearer sk_test_local"}
 
 
+def listens(url: str) -> bool:
+    """Whether somebody takes connections there: localstripe says its port before it listens."""
+    address = urllib.parse.urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((address.hostname, address.port)) == 0
+
+
 @pytest.fixture
-async def localstripe():
+async def localstripe(wait_until):
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", SERVE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{int(await asyncio.to_thread(process.stdout.readline))}"
+    await wait_until(lambda: listens(url), "localstripe takes connections")
     yield url
     process.kill()
     process.wait()
