@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Generator
 
 from ..errors import RunnerError
+from .bare import WAYS
 from .drain import Drained, crew
 from .options import Options
 from .peers import PEERS, WEBHOOK, Ours, Peer
@@ -26,10 +27,14 @@ FIGURES = {
     "runner rate": Kind("deliveries/s"),
     "runner worker CPU": Kind("µs/delivery"),
     "runner server CPU": Kind("µs/delivery"),
-    "bare loop rate": Kind("requests/s"),
-    "bare loop CPU": Kind("µs/request"),
-    "runner / bare loop": Kind("x", ">= 0.6"),
-    "runner / bare loop, by CPU": Kind("x", ">= 0.6"),
+    "bare post rate": Kind("requests/s"),
+    "bare post CPU": Kind("µs/request"),
+    "runner / bare post": Kind("x", ">= 0.6"),
+    "runner / bare post, by CPU": Kind("x", ">= 0.6"),
+    "bare exchange rate": Kind("requests/s"),
+    "bare exchange CPU": Kind("µs/request"),
+    "runner / bare exchange": Kind("x"),
+    "runner / bare exchange, by CPU": Kind("x"),
     "arq rate": Kind("deliveries/s"),
     "arq worker CPU": Kind("µs/delivery"),
     "arq server CPU": Kind("µs/delivery"),
@@ -42,7 +47,9 @@ def measure(stage: Stage, options: Options) -> Sample:
     """Deliver through our queue, without one, through stock arq's, and to a receiver that takes a second."""
     with _receiver(stage, 0.0) as receiver:
         ours = _drain(stage, Ours(), receiver, options.jobs, options.concurrency, options.processes)
-        sample = ours.sample(Ours.name) | _bare(stage, receiver, options, ours)
+        sample = ours.sample(Ours.name)
+        for way in WAYS:
+            sample |= _bare(stage, receiver, way, options, ours)
         for name in options.versus:
             jobs = min(options.jobs, PEER_JOBS)
             theirs = _drain(stage, PEERS[name], receiver, jobs, options.concurrency, options.processes)
@@ -87,22 +94,21 @@ def _drain(stage: Stage, peer: Peer, receiver: _Receiver, jobs: int, slots: int,
     return drained
 
 
-def _bare(stage: Stage, receiver: _Receiver, options: Options, ours: Drained) -> Sample:
-    arguments = [
-        "runner.bench.bare",
-        receiver.url,
-        *map(str, (options.jobs, options.concurrency, BODY_BYTES)),
-    ]
+def _bare(stage: Stage, receiver: _Receiver, way: str, options: Options, ours: Drained) -> Sample:
+    numbers = map(str, (options.jobs, options.concurrency, BODY_BYTES))
+    arguments = ["runner.bench.bare", way, receiver.url, *numbers]
     with python(arguments, folder=stage.folder, name="bare", environment={}, is_heard=True) as process:
         took = json.loads(_line(process))
+    if took["answered"] != options.jobs:
+        msg = (
+            f"bare {way}: {options.jobs} requests were to be sent, {took['answered']} were answered with 200"
+        )
+        raise RunnerError(msg)
     rate, cpu_s = options.jobs / took["seconds"], took["cpu_s"]
-    sample = {
-        "bare loop rate": rate,
-        "bare loop CPU": cpu_s / options.jobs * 1e6,
-        "runner / bare loop": ours.rate / rate,
-    }
+    cpu_us, ratio = cpu_s / options.jobs * 1e6, ours.rate / rate
+    sample = {f"bare {way} rate": rate, f"bare {way} CPU": cpu_us, f"runner / bare {way}": ratio}
     if ours.worker_cpu_s:
-        sample["runner / bare loop, by CPU"] = cpu_s / ours.worker_cpu_s
+        sample[f"runner / bare {way}, by CPU"] = cpu_s / ours.worker_cpu_s
     return sample
 
 

@@ -68,13 +68,13 @@ def test_a_bench_measures_each_of_its_figures(bench, monkeypatch, name, jobs, co
 
 
 def test_webhooks_arrive_signed_at_a_receiver_of_its_own(bench, monkeypatch):
-    """Each delivery arrives once and signed (the bench counts at the receiver), beside a bare loop's."""
+    """Each delivery arrives once and signed (the bench counts at the receiver), beside bare loops."""
     monkeypatch.setattr(webhooks, "SLOW_S", 0.05)
     code, out, _ = bench("webhooks", "--jobs", "40", "--concurrency", "4", "--repeat", "1", "--json")
     found = figures(out)
     assert (code, set(found)) == (0, set(BENCHES["webhooks"].figures) - STOCK)
     assert found["runner jobs"] == 40
-    assert found["runner / bare loop"] == pytest.approx(found["runner rate"] / found["bare loop rate"])
+    assert found["runner / bare post"] == pytest.approx(found["runner rate"] / found["bare post rate"])
 
 
 def test_whom_versus_names_is_measured_in_turns_with_us(bench):
