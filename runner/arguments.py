@@ -100,6 +100,9 @@ def _converter(kind: Any) -> Converter:
     return Converter(kind)
 
 
+_SIMPLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 class Parameters:
     """The parameters of a task after its ``ctx``, and its result.
 
@@ -110,8 +113,7 @@ class Parameters:
         self._fn = fn
         self._signature = inspect.signature(fn)
         parameters = list(self._signature.parameters.values())
-        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        if not parameters or parameters[0].kind not in (*kinds, inspect.Parameter.VAR_POSITIONAL):
+        if not parameters or parameters[0].kind not in (*_SIMPLE, inspect.Parameter.VAR_POSITIONAL):
             msg = "a task takes the context as its first parameter: async def task(ctx, …)"
             raise TypeError(msg)
         self._rest = parameters if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL else parameters[1:]
@@ -119,6 +121,7 @@ class Parameters:
         self.names = tuple(p.name for p in self._rest)
         self._converters: dict[str, Converter] | None = None
         self._simple: list[Converter] | None = None
+        self._least = sum(p.default is p.empty for p in self._rest)
 
     def check(self, task: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse arguments that do not fit.
@@ -149,7 +152,7 @@ class Parameters:
         Raises:
             InvalidArguments: they do not fit.
         """
-        if not kwargs and len(args) == len(self._rest) and self._simple is not None:
+        if self._simple is not None and not kwargs and len(args) == len(self._rest) == len(self._simple):
             return dict(zip(self.names, args, strict=True))
         try:
             bound = self._bindable.bind(*args, **kwargs)
@@ -172,8 +175,8 @@ class Parameters:
         if self._converters is None:
             names = self.names
             self._converters = {n: _converter(_annotation(self._fn, n)) for n in (*names, "return")}
-            if all(p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in self._rest):
-                self._simple = [self._converters[n] for n in names]
+            if all(p.kind in _SIMPLE or p.default is not p.empty for p in self._rest):
+                self._simple = [self._converters[p.name] for p in self._rest if p.kind in _SIMPLE]
         return self._converters
 
     def _visit(
@@ -181,8 +184,8 @@ class Parameters:
     ) -> tuple[list[Any], dict[str, Any]]:
         converters = self.converters
         simple = self._simple
-        if simple is not None and not kwargs and len(args) == len(simple):
-            named = [(p.name, c, v) for p, c, v in zip(self._rest, simple, args, strict=True)]
+        if simple is not None and not kwargs and self._least <= len(args) <= len(simple):
+            named = [(p.name, c, v) for p, c, v in zip(self._rest, simple, args, strict=False)]
             return [_apply(task, n, c, v, check_only) for n, c, v in named], kwargs
         try:
             bound = self._bindable.bind(*args, **kwargs)

@@ -175,6 +175,25 @@ def test_every_kind_of_parameter_is_bound_and_typed() -> None:
         parameters.check("carry", (1,), {"flag": True, "x": "no"})
 
 
+@pytest.mark.parametrize("args", [[], [1], [1, 2], [1, 2, 3], [1, 2, 3, 4]])
+def test_positions_that_are_left_out_take_their_defaults(args: list[int]) -> None:
+    """As many arguments by position as the signature takes are taken without binding; others are refused."""
+
+    async def by_position(ctx: Any, a: str, b: str = "b", /, c: str = "c", *, d: str = "d") -> None: ...
+
+    async def needs_a_name(ctx: Any, a: str, *, d: str) -> None: ...
+
+    texts, fits = [str(arg) for arg in args], 1 <= len(args) <= 3
+    if fits:
+        assert Parameters(by_position).rebuild("t", texts, {}) == (texts, {})
+    with pytest.raises(InvalidArguments, match="argument 'a'" if fits else "task 't' takes"):
+        Parameters(by_position).rebuild("t", args, {})
+    with pytest.raises(InvalidArguments, match="task 't' takes"):
+        Parameters(needs_a_name).rebuild("t", texts, {})
+    with pytest.raises(InvalidArguments, match="task 't' takes"):
+        Parameters(by_position).named("t", ["1", "2", "3", "4"], {})
+
+
 def test_a_result_that_does_not_fit_its_annotation_is_given_as_it_came() -> None:
     """A task that returns something else than it says does not cost its caller the result."""
 

@@ -46,3 +46,20 @@ async def test_a_closed_client_says_so(client, receivers):
     with pytest.raises(RuntimeError, match="the client has been closed"):
         async with client.stream("GET", "http://127.0.0.1:1/", follow_redirects=False):
             pass
+
+
+@pytest.mark.parametrize(
+    ("method", "content", "length"), [("POST", b"ab", "2"), ("POST", b"", "0"), ("GET", b"", None)]
+)
+async def test_what_httpx_would_add_is_there(client, receivers, method, content, length):
+    """Host, length and the client's own headers go out; those of the call win, in whatever case."""
+    async with receivers.Receiver(receivers.answers()) as receiver:
+        headers = {"User-Agent": "mine", "X-One": "1"}
+        ended = await exchange(client, method, receiver.url, content=content, headers=headers, timeout_s=20)
+    assert isinstance(ended, Answer)
+    [request] = receiver.requests
+    assert request.headers["host"] == receiver.url.split("/")[2]
+    assert request.headers["user-agent"] == "mine"
+    assert (request.headers["x-one"], request.headers["accept-encoding"]) == ("1", "identity")
+    assert request.headers.get("content-length") == length
+    assert request.body == content
