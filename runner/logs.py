@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from .settings.model import LogsGroup
+from .settings import LogsGroup
 
 _KEPT = ("job_id",)
 

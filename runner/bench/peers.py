@@ -10,8 +10,7 @@ from arq import create_pool
 from arq.connections import RedisSettings
 
 from ..app import Runner
-from ..settings import Settings
-from ..settings.model import RedisGroup
+from ..settings import RedisGroup, Settings
 from ..tasks import Call
 from ..wire.keys import keys_of
 from .loop import run

@@ -1,16 +1,9 @@
 """Settings: typed values out of settings.toml, a folder of secrets and the environment, the later winning."""
 
+from .groups import DeadGroup, LimitsGroup, LogsGroup, RedisGroup, WorkerGroup
+from .job_groups import PaymentsGroup, WebhooksGroup
 from .load import Loaded, load, load_settings
-from .model import (
-    DeadGroup,
-    LimitsGroup,
-    LogsGroup,
-    PaymentsGroup,
-    RedisGroup,
-    Settings,
-    WebhooksGroup,
-    WorkerGroup,
-)
+from .model import Settings
 from .schedules import ScheduleTable
 
 __all__ = [

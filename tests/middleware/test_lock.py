@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Context, InvalidArguments, InvalidTask, Lock, Runner, Settings, task
-from runner.settings.model import RedisGroup, WorkerGroup
+from runner.settings import RedisGroup, WorkerGroup
 
 Make = Callable[..., Runner]
 

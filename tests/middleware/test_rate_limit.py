@@ -12,7 +12,7 @@ from redis.asyncio import ConnectionPool
 from runner import Context, InvalidArguments, InvalidTask, RateLimit, Runner, Settings, task
 from runner.middleware.rate_limit import Limiter, TokenBucket
 from runner.rates import Claim, Rate, rate_of
-from runner.settings.model import RedisGroup, WorkerGroup
+from runner.settings import RedisGroup, WorkerGroup
 from runner.settings.rate_limits import RateLimitTable
 from runner.wire.keys import keys_of
 from runner.wire.limits import LimitScripts, Take, Want

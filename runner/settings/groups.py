@@ -1,0 +1,123 @@
+"""The tables of settings.toml about the runner itself: server, worker, dead letters, limits, logs.
+
+A field's description is its comment in settings.toml. Durations are held as seconds and sizes as bytes.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from .units import Count, Duration, QueueNames, ServerUrl, Size, Weights
+
+
+def _above_zero(value: float) -> float:
+    if value <= 0:
+        msg = "a duration above zero, such as 5s"
+        raise ValueError(msg)
+    return value
+
+
+def _a_second_or_more(value: float) -> float:
+    if value < 1:
+        msg = "a lease of at least 1s: renewal needs time for three tries"
+        raise ValueError(msg)
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Span = Annotated[Duration, AfterValidator(_above_zero)]
+Lease = Annotated[Duration, AfterValidator(_a_second_or_more)]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+
+
+class Group(BaseModel):
+    """A table of settings.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class RedisGroup(Group):
+    """The server that holds the jobs."""
+
+    url: ServerUrl = Field(
+        default="embedded",
+        repr=False,  # it may carry a password
+        description='redis://, rediss:// or unix:// address; "embedded" starts a local server',
+    )
+    key_layout: Literal["classic", "tagged"] = Field(
+        default="classic", description="classic = arq's own key names; tagged = for Redis Cluster"
+    )
+    timeout: Span = Field(default=5.0, description="longest wait for one answer of the server (duration)")
+    connect_timeout: Span = Field(default=5.0, description="longest wait for a connection (duration)")
+    allow_unsafe_server: bool = Field(
+        default=False, description="run on a server whose configuration may lose jobs"
+    )
+    folder: Path = Field(
+        default=Path(".runner"), description="data of the embedded server, below the current folder (path)"
+    )
+    appendfsync: Literal["everysec", "always"] = Field(
+        default="everysec", description="disk writes of the embedded server; always for payments"
+    )
+
+
+class WorkerGroup(Group):
+    """A worker process."""
+
+    max_jobs: Count = Field(default=100, description="jobs running at once in one process (count)")
+    lease: Lease = Field(
+        default=15.0, description="a killed worker's job starts again after this; at least 1s (duration)"
+    )
+    grace: Duration = Field(
+        default=25.0, description="time running jobs get to end at shutdown; 0 releases at once (duration)"
+    )
+    queues: Weights = Field(
+        default={"critical": 6, "default": 3, "bulk": 1},
+        description="queues served, by weight (whole numbers from 1)",
+    )
+    durable: QueueNames = Field(
+        default=(), description="queues refused on a server that does not write each change to disk (names)"
+    )
+    strict: bool = Field(default=False, description="empty the heaviest queue first instead of by weight")
+    unknown_task_grace: Duration = Field(
+        default=600.0, description="how long a job of an unknown task waits for a deploy (duration)"
+    )
+    keep_result: Duration = Field(
+        default=3600.0, description="how long results are kept; 0 keeps none (duration)"
+    )
+    max_tries: Count = Field(default=5, description="attempts of a job whose task names no number (count)")
+    poll: Span = Field(default=5.0, description="safety look at the queues when no push arrives (duration)")
+    health_check_interval: Span = Field(
+        default=30.0, description="how often a worker writes its health line (duration)"
+    )
+    uvloop: bool = Field(default=True, description="use uvloop when it is installed")
+    name: str = Field(default="", description="shown to people; empty: host:pid (text)")
+
+
+class DeadGroup(Group):
+    """Dead letters: how long they stay. Beyond any limit the oldest of a queue go, and are counted."""
+
+    keep: Span = Field(default=30 * 86_400.0, description="a dead letter goes when it is older (duration)")
+    max_count: Count = Field(default=100_000, description="dead letters that stay in a queue (count)")
+    max_bytes: Size = Field(default=1024**3, description="bytes of dead letters that stay in a queue (size)")
+    keep_forever: QueueNames = Field(
+        default=("critical",), description="queues whose dead letters stay: payments are in critical (names)"
+    )
+
+
+class LimitsGroup(Group):
+    """The largest things that are taken."""
+
+    payload: Size = Field(default=512 * 1024, description="largest encoded job (size)")
+    result: Size = Field(default=512 * 1024, description="largest encoded result (size)")
+    depth: Count = Field(default=64, description="deepest nesting of arguments and results (count)")
+
+
+class LogsGroup(Group):
+    """What a worker writes to stderr."""
+
+    level: Level = Field(default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    format: Literal["text", "json"] = Field(default="text", description="text for people, json for machines")
