@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import InvalidArguments
+from .key_names import bucket_of, checked_limit
 from .middleware.rate_limit import TokenBucket
-from .rates import Rate, RateLimit, bucket_of, checked_limit, rate_of
+from .rates import Rate, RateLimit, rate_of
 from .wire.keys import Layout
 from .wire.limits import GRANTED, NO_RATE, TOO_MUCH, LimitScripts, Take, Want
 from .wire.scripts import Execute

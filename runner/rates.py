@@ -8,23 +8,17 @@ in any window of t seconds no more than burst + count/period × t are granted. O
 the period has microseconds; then every number is whole, and below 2^53 exact in Lua too.
 """
 
-import inspect
 import re
-import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from .errors import InvalidArguments, Snooze
+from .key_names import call, checked_limit, fields_of, name_of, refuse_unknown
 from .outcome import Queued
 
 EXACT = 2**53
 """Lua's numbers are doubles: whole ones are exact below this."""
-
-MAX_BUCKET = 200
-"""A bucket whose name is longer in bytes goes by its digest, so keys stay small whatever callers send."""
 
 _UNIT_US = {"ms": 1000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _RATE = re.compile(r"(\d{1,15})\s*/\s*(\d{0,9})(ms|s|m|h|d)")
@@ -150,7 +144,7 @@ class RateLimit:
         try:
             given = None if rate is None else rate_of(rate, burst)
             away = None if fallback is None else rate_of(fallback)
-            _fields(checked_limit(name))
+            fields_of(checked_limit(name))
         except ValueError as error:
             msg = f"{where}: {error}"
             raise ValueError(msg) from None
@@ -169,14 +163,7 @@ class RateLimit:
         Raises:
             ValueError: names what it asks for, and the parameters.
         """
-        known = list(parameters)
-        asked = [re.split(r"[.\[]", field, maxsplit=1)[0] for field in _fields(self.name)]
-        for function in (self.key, self.cost):
-            asked += _wanted(function) or () if callable(function) else ()
-        if unknown := [name for name in asked if name not in known]:
-            has = ", ".join(known) or "none"
-            msg = f"RateLimit({self.name!r}): '{unknown[0]}' is not one of the task's parameters ({has})"
-            raise ValueError(msg)
+        refuse_unknown(f"RateLimit({self.name!r})", self.name, (self.key, self.cost), parameters)
 
     def claim(self, task: str, named: Mapping[str, Any]) -> Claim:
         """Say what one call takes.
@@ -185,11 +172,8 @@ class RateLimit:
             InvalidArguments: they give no bucket or no cost, or one above the burst.
         """
         try:
-            name = _Names().vformat(self.name, (), named)
-            if self.key is not None:
-                name = f"{name}:{_call(self.key, named)}"
-            cost = _call(self.cost, named) if callable(self.cost) else self.cost
-            return Claim(self, bucket_of(name), self.checked(cost))
+            cost = call(self.cost, named) if callable(self.cost) else self.cost
+            return Claim(self, name_of(self.name, self.key, named), self.checked(cost))
         except InvalidArguments:
             raise
         except Exception as error:
@@ -224,74 +208,9 @@ def limits_of(declared: RateLimits) -> tuple[RateLimit, ...]:
     return limits
 
 
-def checked_limit(name: str) -> str:
-    """Refuse what cannot name a limit.
-
-    Raises:
-        ValueError: says why.
-    """
-    if not name or len(name) > MAX_BUCKET or not name.isprintable():
-        msg = f"a limit's name is 1 to {MAX_BUCKET} printable characters, not {name[:40]!r}"
-        raise ValueError(msg)
-    return name
-
-
-def bucket_of(name: str) -> str:
-    """Give the name a bucket has on the server.
-
-    Raises:
-        InvalidArguments: it is text that cannot be encoded (a lone surrogate).
-    """
-    try:
-        encoded = name.encode()
-    except UnicodeEncodeError as error:
-        msg = f"the name of a bucket cannot be encoded: {error}"
-        raise InvalidArguments(msg) from error
-    return name if len(encoded) <= MAX_BUCKET else f"sha256:{sha256(encoded).hexdigest()}"
-
-
 class RateLimited(Snooze):
     """Not now: a rate limit lets the job come back at its time. Spends no attempt, counts as no snooze."""
 
     def __init__(self, queued: Queued) -> None:
         super().__init__(queued.delay_ms / 1000, reason=queued.reason)
         self.queued = queued
-
-
-class _Names(string.Formatter):
-    """Fields of a name: arguments, their attributes and items, and the parts of a URL that is text."""
-
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        root, dot, part = field_name.partition(".")
-        value = kwargs.get(root)
-        if dot and isinstance(value, str) and part in _PARTS:
-            found = getattr(urlsplit(value), _PARTS[part])
-            if found is None:
-                msg = f"'{root}' is no URL with a {part}: {value[:80]!r}"
-                raise ValueError(msg)
-            return found, root
-        return super().get_field(field_name, args, kwargs)
-
-
-_PARTS = {"host": "hostname", "port": "port", "scheme": "scheme"}
-
-
-def _fields(name: str) -> list[str]:
-    found = [field for _, field, _, _ in string.Formatter().parse(name) if field is not None]
-    if any(field == "" or field[0].isdigit() for field in found):
-        msg = "name the parameter inside the braces, such as {tenant}"
-        raise ValueError(msg)
-    return found
-
-
-def _call(function: Callable[..., Any], named: Mapping[str, Any]) -> Any:
-    wanted = _wanted(function)
-    return function(**(named if wanted is None else {name: named[name] for name in wanted}))
-
-
-def _wanted(function: Callable[..., Any]) -> tuple[str, ...] | None:
-    """Give the names a function takes; None for any."""
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        return None
-    return tuple(p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL)

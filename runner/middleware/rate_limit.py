@@ -11,8 +11,9 @@ from ..arguments import Parameters
 from ..client.patience import patiently
 from ..errors import InvalidArguments, ServerError
 from ..job import Attempt
+from ..key_names import bucket_of
 from ..outcome import Dead, Outcome, Queued
-from ..rates import Claim, Rate, RateLimit, RateLimited, bucket_of
+from ..rates import Claim, Rate, RateLimit, RateLimited
 from ..wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, Answer, LimitScripts, Mode, Take, Want
 from ..wire.passing import TROUBLE, is_passing
 from .chain import CallNext
