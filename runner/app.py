@@ -15,6 +15,7 @@ from .dead_letters import DeadLetters
 from .embedded_worker import embedded_worker
 from .engine.worker import Worker
 from .errors import RunnerError
+from .health import Health
 from .limits import Limits
 from .registry import Registry
 from .schedules.collect import collect
@@ -61,6 +62,7 @@ class Runner:
         self._declared: list[Schedule] | None = None
         self._client: Client | None = None
         self._server: local_server.LocalServer | None = None
+        self._health: Health | None = None
         self._users = 0
         self._turn = asyncio.Lock()
 
@@ -119,6 +121,7 @@ class Runner:
             if self._users:  # somebody came in meanwhile
                 return
             client, self._client = self._client, None
+            self.health.stop()
             try:
                 if client is not None:
                     await client.close()
@@ -189,6 +192,19 @@ class Runner:
             settings={name: table.as_rate() for name, table in settings.rate_limits.items()},
             declared=[limit for task in self.registry for limit in task.rate_limits],
         )
+
+    @property
+    def health(self) -> Health:
+        """Metrics, readiness and scale of this process and its queues, inside ``async with runner``."""
+        if self._health is None:
+            self._health = Health(
+                lambda: self.client.execute,
+                queues=self.settings.worker.queues,
+                layout=self.settings.redis.key_layout,
+                tasks=lambda: [task.name for task in self.registry],
+                max_jobs=self.settings.worker.max_jobs,
+            )
+        return self._health
 
     # -- tasks ------------------------------------------------------------------------------------------
 

@@ -14,6 +14,24 @@ from typing import Any
 logger = logging.getLogger("runner.events")
 
 EVENTS: Mapping[str, Mapping[str, str]] = {
+    "job.claimed": {
+        "job_id": "the job",
+        "queue": "name of its queue",
+        "late_ms": "how long it had been due, by the server's clock",
+        "worker": "name of the worker that has it now",
+    },
+    "job.ended": {
+        "job_id": "the job whose attempt ended; it may run again",
+        "queue": "name of its queue",
+        "task": "name of its task; empty when the payload does not say",
+        "attempt": "number of the attempt",
+        "outcome": "how it ended: a value of runner.outcome",
+        "due_at_ms": "when it could have started, by the server's clock",
+        "enqueued_at_ms": "when it was enqueued, by the enqueuer's clock; 0 when the payload does not say",
+        "started_at_ms": "when the call began, by the worker's clock; 0 when it did not begin",
+        "ended_at_ms": "when the outcome was decided, by the worker's clock",
+        "worker": "name of the worker that ran it",
+    },
     "job.dead": {
         "job_id": "the job that will not run again unless replayed",
         "queue": "name of its queue",
@@ -40,7 +58,10 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "upto_ms": "the tick they came before",
     },
 }
-"""Every event with its fields and their meaning. ``job.dead`` is worth an alert."""
+"""Every event with its fields and their meaning. ``job.dead`` is worth an alert.
+
+``job.claimed`` and ``job.ended`` come with every attempt: a subscriber to them is on the worker's hot path.
+"""
 
 Event = Mapping[str, Any]
 Subscriber = Callable[[Event], object]
@@ -68,6 +89,11 @@ def subscribe(name: str, subscriber: Subscriber) -> Callable[[], None]:
             subscribers.remove(subscriber)
 
     return end
+
+
+def is_heard(name: str) -> bool:
+    """Say whether anybody listens: what is costly to put together is put together only then."""
+    return bool(_subscribers[name])
 
 
 def emit(name: str, **fields: Any) -> None:

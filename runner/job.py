@@ -6,6 +6,7 @@ scheduled ──due──► ready ──claim──► running ──finish─�
                   Released, lease over ┴──► ready
 """
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -107,6 +108,9 @@ class Attempt:
         """Give the seconds since the job was enqueued."""
         return max(0.0, (self.clock.now_ms() - self.enqueued_at_ms) / 1000)
 
+
+current_attempt: ContextVar[Attempt | None] = ContextVar("runner_attempt", default=None)
+"""The attempt whose call this code belongs to; None outside of jobs. Log lines name the job by it."""
 
 CANCEL_REASONS = {
     "": "nobody: a CancelledError of the task's own making",

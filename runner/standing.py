@@ -1,10 +1,11 @@
 """What runs, and what waits longer than it should: read from the server, for reports."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .wire import codec
-from .wire.keys import Layout, keys_of
+from .wire.keys import Keys, Layout, keys_of
 from .wire.scripts import Execute
 
 MAX_JOBS = 1000
@@ -45,6 +46,46 @@ class Waiting:
     id: str
     for_s: float
     jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many jobs a queue holds, by state.
+
+    Attributes:
+        queue: its name.
+        ready: due, and not claimed.
+        scheduled: due later.
+        running: workers have them.
+        dead: dead letters.
+        oldest_ready_s: how long the first has been due; 0 for none.
+    """
+
+    queue: str
+    ready: int
+    scheduled: int
+    running: int
+    dead: int
+    oldest_ready_s: float
+
+
+async def depths(execute: Execute, queues: Iterable[str], layout: Layout) -> list[Depth]:
+    """Give how deep these queues are; five commands each, O(log n)."""
+    now_ms = await _now_us(execute) // 1000
+    return await asyncio.gather(*(_depth(execute, keys_of(name, layout), now_ms) for name in queues))
+
+
+async def _depth(execute: Execute, keys: Keys, now_ms: int) -> Depth:
+    first, ready, held, running, dead = await asyncio.gather(
+        execute("ZRANGE", keys.queue, "-inf", now_ms, "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"),
+        execute("ZCOUNT", keys.queue, "-inf", now_ms),
+        execute("ZCARD", keys.queue),
+        execute("HLEN", keys.running),
+        execute("ZCARD", keys.dead),
+    )
+    # What runs stands in the queue at the end of its lease, so behind now.
+    oldest_s = max(0.0, (now_ms - float(first[1])) / 1000) if first else 0.0
+    return Depth(keys.name, ready, max(0, held - ready - running), running, dead, oldest_s)
 
 
 async def claimed(

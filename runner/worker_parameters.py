@@ -9,9 +9,12 @@ from arq.connections import RedisSettings
 
 from .clock import SYSTEM_CLOCK
 from .dead_letters import Retention
+from .engine.beside import Beside
 from .engine.function import function_of
 from .engine.options import EngineOptions
 from .errors import SettingsError
+from .health import Health
+from .health.endpoint import Endpoint
 from .http import build_client
 from .schedules.beside import Ticking
 from .schedules.kept import Kept
@@ -59,7 +62,7 @@ def worker_parameters(runner: "Runner", url: str, *, queues: Sequence[str] = ())
         "allow_abort_jobs": True,
         "on_startup": _Startup(runner, tuple(served)),
         "on_shutdown": _shut_down,
-        "engine": _options(settings, served, _ticking(runner, served)),
+        "engine": _options(settings, served, _beside(runner, served), runner.health),
     }
 
 
@@ -87,7 +90,19 @@ def _ticking(runner: "Runner", served: Iterable[str]) -> Ticking:
     return Ticking(declared, list(keys.values()))
 
 
-def _options(settings: Settings, served: dict[str, int], ticking: Ticking) -> EngineOptions:
+def _beside(runner: "Runner", served: Iterable[str]) -> list[Beside]:
+    """Give what runs beside serving: schedules, and the port when settings name one."""
+    health = runner.settings.health
+    beside: list[Beside] = [_ticking(runner, served)]
+    if health.port:
+        _ = runner.health.meter  # says now when its library is not installed
+        beside.append(Endpoint(runner.health, host=health.host, port=health.port))
+    return beside
+
+
+def _options(
+    settings: Settings, served: dict[str, int], beside: Sequence[Beside], health: Health
+) -> EngineOptions:
     worker = settings.worker
     return EngineOptions(
         name=worker.name,
@@ -103,7 +118,8 @@ def _options(settings: Settings, served: dict[str, int], ticking: Ticking) -> En
         rate_limits={name: table.as_rate() for name, table in settings.rate_limits.items()},
         middleware=[_named(name) for name in settings.middleware],
         retention=_retention(settings.dead),
-        beside=(ticking,),
+        beside=beside,
+        watch=health.watch,
         before_start=ServerCheck(
             allow_unsafe=settings.redis.allow_unsafe_server, durable=settings.durable_for(served)
         ),

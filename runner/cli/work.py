@@ -30,23 +30,35 @@ def worker(
     burst: Annotated[
         bool | None, typer.Option("--burst/--no-burst", help="End when the queues are empty.")
     ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Metrics and health here; for health.port."),
+    ] = None,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; running jobs then get the grace to end, and the rest is given back.
 
     Without an argument it is what 'arq runner.WorkerSettings' runs.
     """
     if settings_class in {"", "runner.WorkerSettings"}:
-        _serve_ours([name.strip() for name in queues.split(",") if name.strip()], burst=burst)
+        _serve_ours(
+            [name.strip() for name in queues.split(",") if name.strip()], burst=burst, metrics=metrics
+        )
         return
     if queues:
         msg = "--queues chooses among the queues of settings.toml; an arq settings class has its queue_name"
+        raise SettingsError(msg)
+    if metrics:
+        msg = "--metrics is for workers by settings.toml; an arq settings class has no metrics"
         raise SettingsError(msg)
     configure_arq_logging()
     _serve(worker_of(import_settings(settings_class), burst=burst))
 
 
-def _serve_ours(queues: list[str], *, burst: bool | None) -> None:
+def _serve_ours(queues: list[str], *, burst: bool | None, metrics: int | None) -> None:
     runner = Runner.from_settings()
+    if metrics is not None:
+        health = runner.settings.health.model_copy(update={"port": metrics})
+        runner.settings = runner.settings.model_copy(update={"health": health})
     _check_queues(queues, runner.settings)
     configure_logging(runner.settings.logs)
     _log_arq_as_ours()

@@ -1,7 +1,7 @@
 """From arq's parameters and ours to the parts of a worker."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from arq.cron import CronJob
@@ -20,6 +20,7 @@ from .envelope import ArqEnvelope, Envelope, JsonEnvelope
 from .function import Runnable, resolve
 from .joblog import ArqLog, JobLog, RunnerLog
 from .options import EngineOptions
+from .telling import Telling
 
 
 def signature_with(name: str, stock: type) -> inspect.Signature:
@@ -68,9 +69,10 @@ def effects_of(options: EngineOptions, execute: Execute, pool: ConnectionPool) -
     return Effects(execute, Bell(pool), layout=options.layout, lease_s=options.lease_s)
 
 
-def log_of(worker: Configured, options: EngineOptions) -> JobLog:
-    """Choose what is logged of jobs."""
-    return RunnerLog() if options.speaks_json else ArqLog(log_results=worker.log_results)
+def log_of(worker: Configured, options: EngineOptions, name: str, queues: Sequence[ServedQueue]) -> JobLog:
+    """Choose what is logged of jobs; events are told beside it."""
+    log = RunnerLog() if options.speaks_json else ArqLog(log_results=worker.log_results)
+    return Telling(log, name, {queue.keys.queue: queue.keys.name for queue in queues})
 
 
 def default_keep_ms(worker: Configured) -> int:

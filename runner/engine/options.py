@@ -1,6 +1,7 @@
 """What our Worker knows beyond arq's parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class EngineOptions:
         middleware: around every job, outermost first.
         retention: how long dead letters stay.
         beside: what runs while this worker serves; not in burst mode.
+        watch: entered with the worker when it begins to serve, left when it ends.
         before_start: checks the server before the first claim; may refuse by raising.
     """
 
@@ -52,4 +54,5 @@ class EngineOptions:
     middleware: Sequence[Middleware] = ()
     retention: Retention = DEFAULT_RETENTION
     beside: Sequence[Beside] = ()
+    watch: Callable[[Any], AbstractContextManager[Any]] = nullcontext
     before_start: Callable[[Any], Any] | None = None

@@ -38,6 +38,7 @@ from .presence import Presence, about, default_name
 from .running import Running
 from .serve import Serving
 from .survive import TROUBLE
+from .telling import telling_claims
 from .upkeep import Upkeep
 from .wake import Wake
 
@@ -79,7 +80,7 @@ class Worker(CronWorker):
             worker=self.worker_name,
             lease_ms=round(self.options.lease_s * 1000),
             strict=self.options.strict,
-            on_claimed=self._running.start,
+            on_claimed=telling_claims(self._running.start, self.worker_name),
             on_settled=self._note_settled,
         )
         self._upkeep = Upkeep(
@@ -99,7 +100,7 @@ class Worker(CronWorker):
         return Running(
             shared=self.ctx,
             envelope=build.envelope_of(self, self.options),
-            log=build.log_of(self, self.options),
+            log=build.log_of(self, self.options, self.worker_name, self._queues),
             worker=self.worker_name,
             unknown_task_grace_s=self.options.unknown_task_grace_s,
             default_keep_ms=build.default_keep_ms(self),
@@ -128,6 +129,11 @@ class Worker(CronWorker):
             queues=tuple(self._keys),
         )
 
+    @property
+    def is_claiming(self) -> bool:
+        """Whether it takes new jobs: it serves, and nobody has told it to stop."""
+        return self._is_serving and self.allow_pick_jobs and not self._is_stopping
+
     def run(self) -> None:
         """Serve until told to stop; what is wrong with the server is one line on stderr and exit code 3."""
         gc.freeze()  # what is imported by now stays: nothing for the collector to walk over again and again
@@ -153,7 +159,8 @@ class Worker(CronWorker):
         try:
             self._is_serving = True
             self._companions.start()
-            await self._serving.run()
+            with self.options.watch(self):
+                await self._serving.run()
         finally:
             try:
                 await to_the_end(self._leave(upkeep, self._tracking, presence))

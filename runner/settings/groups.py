@@ -1,4 +1,4 @@
-"""The tables of settings.toml about the runner itself: server, worker, dead letters, limits, logs.
+"""The tables of settings.toml about the runner itself: server, worker, dead letters, limits, logs, health.
 
 A field's description is its comment in settings.toml. Durations are held as seconds and sizes as bytes.
 """
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from .units import Count, Duration, QueueNames, ServerUrl, Size, Weights
+from .units import Count, Duration, Port, QueueNames, ServerUrl, Size, Weights
 
 
 def _above_zero(value: float) -> float:
@@ -121,3 +121,14 @@ class LogsGroup(Group):
 
     level: Level = Field(default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
     format: Literal["text", "json"] = Field(default="text", description="text for people, json for machines")
+
+
+class HealthGroup(Group):
+    """What a worker process tells over HTTP."""
+
+    port: Port = Field(
+        default=0, description="/metrics, /healthz, /readyz and /scale; 0: none of them (port)"
+    )
+    host: str = Field(
+        default="127.0.0.1", description="0.0.0.0 lets other machines in; nobody is asked who it is (address)"
+    )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .groups import DeadGroup, Group, LimitsGroup, LogsGroup, RedisGroup, WorkerGroup
+from .groups import DeadGroup, Group, HealthGroup, LimitsGroup, LogsGroup, RedisGroup, WorkerGroup
 from .job_groups import PaymentsGroup, WebhooksGroup
 from .rate_limits import RateLimitTables
 from .schedules import ScheduleTable
@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     dead: DeadGroup = DeadGroup()
     limits: LimitsGroup = LimitsGroup()
     logs: LogsGroup = LogsGroup()
+    health: HealthGroup = HealthGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
     payments: PaymentsGroup = PaymentsGroup()
     rate_limits: RateLimitTables = Field(default={})

@@ -232,6 +232,7 @@ Size = Annotated[
 ]
 """Held as bytes."""
 
+Port = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=65535)]
 Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1)]
 Name = Annotated[str, AfterValidator(check_name)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(parse_list)]

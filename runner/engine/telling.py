@@ -1,0 +1,63 @@
+"""Events of a worker's jobs. Nobody listening costs one look a claim and one a job."""
+
+from collections.abc import Callable, Mapping
+
+from .. import events
+from ..job import Attempt, current_attempt
+from ..outcome import Outcome
+from ..wire.scripts import Claimed
+from .claim import ServedQueue
+from .joblog import JobLog
+
+OnClaimed = Callable[[ServedQueue, list[Claimed], str, int], None]
+
+
+def telling_claims(start: OnClaimed, worker: str) -> OnClaimed:
+    """Give what emits ``job.claimed`` for each job, and starts them then."""
+
+    def claimed(queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> None:
+        if events.is_heard("job.claimed"):
+            for job in jobs:
+                late_ms = max(0, now_ms - job.due_at_ms)
+                events.emit(
+                    "job.claimed", job_id=job.job_id, queue=queue.keys.name, late_ms=late_ms, worker=worker
+                )
+        start(queue, jobs, token, now_ms)
+
+    return claimed
+
+
+class Telling:
+    """A JobLog that emits ``job.ended`` beside what another one logs, and names the job to what is called.
+
+    Args:
+        log: what else is told.
+        worker: name of the worker.
+        names: of its queues, by ZSET.
+    """
+
+    def __init__(self, log: JobLog, worker: str, names: Mapping[str, str]) -> None:
+        self._log = log
+        self._worker = worker
+        self._names = names
+
+    def started(self, attempt: Attempt, ref: str) -> None:
+        current_attempt.set(attempt)
+        self._log.started(attempt, ref)
+
+    def ended(self, attempt: Attempt, ref: str, outcome: Outcome) -> None:
+        if events.is_heard("job.ended"):
+            events.emit(
+                "job.ended",
+                job_id=attempt.job_id,
+                queue=self._names[attempt.queue],
+                task=attempt.task,
+                attempt=attempt.number,
+                outcome=outcome,
+                due_at_ms=attempt.due_at_ms,
+                enqueued_at_ms=attempt.enqueued_at_ms,
+                started_at_ms=attempt.started_at_ms,
+                ended_at_ms=attempt.clock.now_ms(),
+                worker=self._worker,
+            )
+        self._log.ended(attempt, ref, outcome)
