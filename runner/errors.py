@@ -12,6 +12,9 @@
     │   ├── InvalidArguments   do not fit the task's signature, or cannot be encoded; names the argument
     │   └── PayloadTooLarge    names the size, the limit and the largest argument
     ├── IdempotencyConflict    a key was used before with other arguments; carries both fingerprints
+    ├── InvalidStep            a durable step that cannot be recorded; says what is wrong with it
+    ├── SignalRefused          a signal reaches no job; says why
+    ├── SignalTimeout          ctx.wait_for: the signal did not come in time (also a TimeoutError)
     ├── NotDead                there is no dead letter of that id (any more)
     ├── ReplayRefused          a dead letter stays: a job of its id is alive, or its payload is gone
     ├── UnknownSchedule        there is no schedule of that name
@@ -29,6 +32,7 @@
     ├── Snooze                 come back later; spends no attempt
     └── GiveUp                 do not try again: straight to the dead letters
 
+Suspension (a BaseException, so that no ``except Exception`` stops it) ends an attempt that sleeps or waits.
 SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
 LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.
 """
@@ -118,6 +122,21 @@ class IdempotencyConflict(RunnerError):
         self.given = given
 
 
+class InvalidStep(RunnerError):
+    """A durable step that cannot be recorded: a name used twice, a result too large or without JSON form.
+
+    Never retried; the job is dead at once with reason ``invalid_step``.
+    """
+
+
+class SignalRefused(RunnerError):
+    """There is no job to hand the signal to, or it holds no more."""
+
+
+class SignalTimeout(RunnerError, TimeoutError):
+    """A signal did not come in time; uncaught, the job is dead with reason ``no_signal``."""
+
+
 class NotDead(RunnerError):
     """There is no dead letter of that id."""
 
@@ -179,6 +198,22 @@ class LeaseLost(RunnerError):
 
 class SoftTimeout(RunnerError, TimeoutError):
     """The task's ``soft_timeout`` has passed; clean up and return or raise."""
+
+
+class Suspension(BaseException):
+    """Ends an attempt whose job sleeps or waits for a signal; let it pass.
+
+    Args:
+        slot: field of the job's record that says until when.
+        until_ms: the server's clock.
+        reason: for people.
+    """
+
+    def __init__(self, slot: str, until_ms: int, reason: str) -> None:
+        super().__init__(reason)
+        self.slot = slot
+        self.until_ms = until_ms
+        self.reason = reason
 
 
 class JobSignal(Exception):

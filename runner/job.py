@@ -64,6 +64,7 @@ class Attempt:
         enqueued_at_ms: the enqueuer's clock.
         snoozes: how often the job was snoozed so far; waits for rate limits do not count.
         has_turn: it waited in the line of a rate limit, and its turn has come.
+        records: 0 nothing durable is recorded, 1 something is, 2 and the job has begun before.
         deaths: workers that died, or lost their lease, while running it.
         alone: whether it runs alone in its worker because it is suspected of killing workers.
         started_at_ms: this process's clock when the call began; 0 before.
@@ -72,6 +73,7 @@ class Attempt:
         is_soft_due: the soft timeout has passed and is to be raised inside the call.
         is_over: an outcome was decided; whatever still runs is ignored.
         ctx: the Context the call gets.
+        journal: what its durable steps know (runner.durable); None before the first.
         function: what is called with ctx and the arguments.
         cancel_reason: why the engine cancelled the running call, if it did: one of CANCEL_REASONS.
     """
@@ -88,6 +90,7 @@ class Attempt:
     alone: bool = False
     aborted: bool = False
     has_turn: bool = False
+    records: int = 0
     task: str = ""
     args: Any = ()
     kwargs: Any = field(default_factory=dict[str, Any])
@@ -101,6 +104,7 @@ class Attempt:
     is_soft_due: bool = False
     is_over: bool = False
     ctx: Any = None
+    journal: Any = None
     function: Any = None
     clock: Clock = SYSTEM_CLOCK
 

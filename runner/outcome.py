@@ -56,6 +56,21 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspended:
+    """A durable sleep's or wait's: run again when its time is over or its signal comes; no attempt is spent.
+
+    Attributes:
+        slot: field of the job's record that says until when.
+        until_ms: the server's clock, for people.
+        reason: for people.
+    """
+
+    slot: str
+    until_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """Never again unless replayed; kept as a dead letter under ``reason`` (a word of DEAD_REASONS)."""
 
@@ -80,7 +95,7 @@ class Lost:
     """Another worker holds the job: write nothing."""
 
 
-Outcome = Succeeded | Failed | Retrying | Snoozed | Queued | Dead | Cancelled | Released | Lost
+Outcome = Succeeded | Failed | Retrying | Snoozed | Queued | Suspended | Dead | Cancelled | Released | Lost
 
 DEAD_REASONS = {
     "max_tries": "all attempts are spent",
@@ -88,6 +103,8 @@ DEAD_REASONS = {
     "max_snoozes": "it was snoozed more often than max_snoozes allows",
     "gave_up": "the task raised GiveUp, or an error its give_up_on names",
     "conflict": "its idempotency key was used before with other arguments",
+    "invalid_step": "a durable step used a name twice, or its result cannot be recorded",
+    "no_signal": "a signal that it waited for did not come in time",
     "poison": "it took down the worker that ran it, the last time while running alone",
     "invalid_arguments": "the arguments do not fit the task's signature",
     "unknown_task": "no worker that saw it knows a task of that name",

@@ -10,15 +10,26 @@ classify   what it returned or raised becomes an Outcome: here, and nowhere else
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
 
 from ..context import Context
-from ..errors import InvalidArguments, Snooze
+from ..errors import InvalidArguments, Snooze, Suspension
 from ..job import Attempt
-from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Released, Retrying, Snoozed, Succeeded
+from ..outcome import (
+    Cancelled,
+    Dead,
+    Failed,
+    Lost,
+    Outcome,
+    Released,
+    Retrying,
+    Snoozed,
+    Succeeded,
+    Suspended,
+)
 from ..rates import RateLimited
 
 if TYPE_CHECKING:
@@ -49,7 +60,8 @@ def admit(attempt: Attempt, runnable: "Runnable", server_now_ms: int) -> Outcome
     """Say why the attempt is over before it starts, or None."""
     if attempt.aborted:
         return Cancelled("aborted before start")
-    if attempt.expires_at_ms and server_now_ms > attempt.expires_at_ms:
+    is_resumed = attempt.records == 2
+    if attempt.expires_at_ms and server_now_ms > attempt.expires_at_ms and not is_resumed:
         return Dead("expired", Expired(f"not started by {attempt.expires_at_ms} ms"))
     if attempt.number > runnable.max_tries:
         return Dead("max_tries", arq.worker.JobExecutionFailed(f"max {runnable.max_tries} retries exceeded"))
@@ -125,6 +137,8 @@ def classify(error: BaseException, attempt: Attempt) -> Outcome:
         if (meant := vars(error).get(_MEANT)) is None:
             return Retrying(error.defer_score or 0, "Retry", error)
         error = meant
+    if isinstance(error, Suspension | BaseExceptionGroup) and (end := _suspended(error)) is not None:
+        return end
     if isinstance(error, RateLimited):
         return error.queued
     if isinstance(error, Snooze):
@@ -134,6 +148,24 @@ def classify(error: BaseException, attempt: Attempt) -> Outcome:
     if isinstance(error, asyncio.CancelledError):
         return _cancelled(error, attempt)
     return Failed(error)
+
+
+def _suspended(error: BaseException) -> Suspended | None:
+    """Give what a job waits for, also where several of its own asyncio tasks wait; None where one failed."""
+    leaves = [error] if isinstance(error, Suspension) else list(_leaves(error))
+    waits = [leaf for leaf in leaves if isinstance(leaf, Suspension)]
+    if not waits or len(waits) < len(leaves):
+        return None
+    first = min(waits, key=lambda wait: wait.until_ms)
+    return Suspended(first.slot, first.until_ms, first.reason)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def _cancelled(error: asyncio.CancelledError, attempt: Attempt) -> Outcome:

@@ -21,7 +21,7 @@ ROUND_JOBS = 100
 """Jobs one call of a round carries. More would not be faster, and the first would wait for the last: with 100
 the server is busy for 3 ms, and what was claimed runs while it works on the next."""
 
-_COMES_BACK = ("again", "later", "back")
+_COMES_BACK = ("again", "later", "suspend", "back")
 
 
 @dataclass(slots=True)

@@ -5,7 +5,19 @@ from typing import Any, assert_never
 import msgspec
 
 from ..job import Attempt
-from ..outcome import Cancelled, Dead, Failed, Lost, Outcome, Queued, Released, Retrying, Snoozed, Succeeded
+from ..outcome import (
+    Cancelled,
+    Dead,
+    Failed,
+    Lost,
+    Outcome,
+    Queued,
+    Released,
+    Retrying,
+    Snoozed,
+    Succeeded,
+    Suspended,
+)
 from ..wire.codec import describe_error
 from ..wire.scripts import End
 from .envelope import Envelope, tellable
@@ -41,7 +53,7 @@ def end_of(
             )
         case Retrying(delay_ms, reason, error):
             return _end(attempt, "again", delay_ms, b"", _history(attempt, worker, reason, error))
-        case Snoozed() | Queued():
+        case Snoozed() | Queued() | Suspended():
             return _later(attempt, outcome)
         case Released():
             return _end(attempt, "back", attempt.due_at_ms, b"", "")
@@ -53,7 +65,9 @@ def end_of(
             assert_never(outcome)
 
 
-def _later(attempt: Attempt, outcome: Snoozed | Queued) -> End:
+def _later(attempt: Attempt, outcome: Snoozed | Queued | Suspended) -> End:
+    if isinstance(outcome, Suspended):
+        return _end(attempt, "suspend", 0, outcome.slot.encode(), _clean(outcome.reason))
     place = (b"1" if outcome.has_place else b"0") if isinstance(outcome, Queued) else b""
     return _end(attempt, "later", outcome.delay_ms, place, _clean(outcome.reason))
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from arq.utils import args_to_string, truncate
 
 from ..job import Attempt
-from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded
+from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded, Suspended
 
 
 class JobLog(Protocol):
@@ -41,6 +41,8 @@ class RunnerLog:
                 level, word, why = logging.INFO, "retrying", f" in {delay_ms / 1000:.3g} s: {reason}"
             case Snoozed(delay_ms, reason) | Queued(delay_ms, reason):
                 level, word, why = logging.INFO, "snoozed", f" for {delay_ms / 1000:.3g} s: {reason}"
+            case Suspended(reason=reason):
+                level, word, why = logging.INFO, "suspended", f": {reason}"
             case Dead(reason, error):
                 level, word, why = logging.WARNING, "dead", f" ({reason}): {type(error).__name__}"
             case _:
@@ -82,7 +84,7 @@ class ArqLog:
                 self._log.info("%6.2fs ← %s ● %s", took, ref, self._text(result))
             case Retrying(reason="Retry", delay_ms=delay_ms):
                 self._log.info("%6.2fs ↻ %s retrying job in %0.2fs", took, ref, delay_ms / 1000)
-            case Retrying() | Released() | Snoozed() | Queued():
+            case Retrying() | Released() | Snoozed() | Queued() | Suspended():
                 self._log.info("%6.2fs ↻ %s cancelled, will be run again", took, ref)
             case Cancelled(reason):
                 when = took if attempt.started_at_ms else self._age_s(attempt)

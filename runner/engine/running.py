@@ -105,6 +105,7 @@ class Running:
                 alone=job.alone,
                 aborted=job.aborted,
                 has_turn=job.has_turn,
+                records=job.records,
                 previous_delay_s=job.last_delay_ms / 1000 if job.last_delay_ms else None,
                 clock=self.clock,
             )

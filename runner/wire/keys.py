@@ -30,9 +30,11 @@
 A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
 ``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``t`` 1: has a place in a rate's line,
 ``l`` last delay (ms), ``w`` why it waits, ``p`` progress, ``r`` replays, ``z`` how the life before the
-replay ended, ``a<n>`` what attempt n
-ended with (the last 20). A letter has them too, and ``payload``, ``queue`` (its ZSET), ``reason``,
-``attempts``, ``at`` (died at ms), ``note`` (its last attempt) and ``bytes``.
+replay ended, ``a<n>`` what attempt n ended with (the last 20). Durable records have a colon in their names:
+``step:<name>`` a result, ``sleep:<name>#<n>`` and ``wait:<name>#<n>`` what wait.lua says, ``signals:<name>``
+how many came or were waited for in vain, ``sent:<key>``; ``b`` is their bytes, ``x`` the last wait whose time
+ran out. A letter has them all too, and ``payload``, ``queue`` (its ZSET), ``reason``, ``attempts``, ``at``
+(died at ms), ``note`` (its last attempt) and ``bytes``.
 """
 
 from dataclasses import dataclass

@@ -43,6 +43,7 @@ class Claimed(NamedTuple):
     alone: bool
     aborted: bool
     has_turn: bool = False
+    records: int = 0
 
 
 class End(NamedTuple):
@@ -131,7 +132,8 @@ class Scripts:
                 int(reply[i + 7]),
                 int(reply[i + 8]) == 1,
                 int(reply[i + 9]) == 1,
-                int(reply[i + 10]) == 1,
+                int(reply[i + 10]) & 1 == 1,
+                int(reply[i + 10]) >> 1,
             )
             for i in range(4, len(reply), 11)
         ]

@@ -17,7 +17,7 @@
 -- ARGV  is_resent  int   1: an earlier call with this token may have got through; its jobs are given back first
 -- GIVES now ms, ms until the next due job (-1: none), 1 if more may be due, 1 if this worker shall isolate suspects,
 -- GIVES then eleven a job: id, payload or false, attempt, due ms, fence, deaths, snoozes, last delay ms, alone, aborted,
--- GIVES 1 if it had a place in line and its turn has come
+-- GIVES flags: 1 it had a place in line and its turn has come; 2 it has durable records, 4 and has begun before
 -- FAILS nothing
 -- COST  O(log n + limit); looks at most at 1,000 jobs that cannot be taken; is_resent adds O(running)
 -- USES  now text owner holds settle vacant recollect judge exhume weigh bury erase grant enter report give_back recall
@@ -32,9 +32,9 @@ local function take(page)
   local lot, passed = vacant(arq, page, limit - taken)
   recollect(lot, arq, ours, running, any_abort)
   for i, id in ipairs(lot.ids) do
-    local verdict, fence, deaths, snoozes, last_ms, turn = 'run', fresh_fence, 0, 0, 0, 0
+    local verdict, fence, deaths, snoozes, last_ms, flags = 'run', fresh_fence, 0, 0, 0, 0
     if lot.held[i] or lot.has_history then
-      verdict, fence, deaths, snoozes, last_ms, turn = judge(ours .. 'job:' .. id, lot.held[i], at_us, is_idle == 1 and taken == 0)
+      verdict, fence, deaths, snoozes, last_ms, flags = judge(ours .. 'job:' .. id, lot.held[i], at_us, is_idle == 1 and taken == 0)
     end
     if verdict == 'poison' then
       bury(dead, arq, ours, id, since, queue, verdict, lot.attempts[i] or 0, '')
@@ -46,7 +46,7 @@ local function take(page)
     else
       taken, alone = taken + 1, verdict == 'alone' and 1 or 0
       local attempt = grant(lot, i, token, lease_ms, lease_end, token .. ' ' .. fence .. ' ' .. worker .. ' ' .. alone)
-      report(found, id, lot.payloads[i], attempt, lot.dues[i], fence, deaths, snoozes, last_ms, alone, lot.aborts[i], turn)
+      report(found, id, lot.payloads[i], attempt, lot.dues[i], fence, deaths, snoozes, last_ms, alone, lot.aborts[i], flags)
     end
     if alone == 1 then
       redis.call('ZREM', suspects, id)

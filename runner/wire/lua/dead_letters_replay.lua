@@ -2,7 +2,8 @@
 --
 -- Each letter moves whole or not at all, so a crash of whoever calls neither loses nor doubles one. What is known of
 -- the life that ended stays with the job: `f` its fence, which only rises, `r` counts replays, `z` is the note of its
--- last attempt, `d` its deaths (a job that killed workers runs alone again).
+-- last attempt, `d` its deaths (a job that killed workers runs alone again); durable records (`b`, and all names with
+-- a colon) too.
 --
 -- KEYS  queue    zset   job id -> due at (ms)
 -- KEYS  dead     zset   job id -> died at (ms)
@@ -18,19 +19,20 @@
 -- GIVES 3 its payload is gone
 -- FAILS nothing
 -- COST  O(log n) a letter
--- USES  now text exhume record
+-- USES  now text exhume record rearm
 local before = redis.call('GET', op)
 if before then
   return before
 end
 local at = text((now(now_ms)))
-local answers, replayed, stays = {}, {}, { f = true, d = true, r = true }
+local answers, replayed, stays = {}, {}, { f = true, d = true, r = true, b = true }
 
 local function revive(id, letter, payload)
   exhume(dead, ours, id)
+  rearm(letter)
   local note = redis.call('HGET', letter, 'note')
   for _, name in ipairs(redis.call('HKEYS', letter)) do
-    if not stays[name] then
+    if not stays[name] and not string.find(name, ':', 1, true) then
       redis.call('HDEL', letter, name)
     end
   end

@@ -16,13 +16,14 @@
 --                                              job that is enqueued beside the letter
 -- again  delay                       ''        json of the attempt
 -- later  delay                       place     why it waits; place: '' counts as a snooze, 1 has a place in line, 0 has none
+-- suspend                            slot       why it waits; the job's record says until when
 -- back   due at, as claimed          ''        ''
 --
 -- GIVES one number an end: 1 written, 0 lost (another worker holds the job: nothing written), 2 nobody holds it
 -- GIVES (written before, when this call is a repeat)
 -- FAILS BADVERB: an end has none of the verbs above; nothing is written
 -- COST  O(log n) a job
--- USES  now text holds settle keep close reopen exhume weigh bury follow give_back leave
+-- USES  now text holds settle keep close reopen suspend exhume weigh bury follow give_back leave
 local at = now(now_ms)
 local ids, tokens, verbs = {}, {}, {}
 local batch = { mine = {}, ended = {}, gone = {}, moves = {} }
@@ -50,6 +51,9 @@ local write = {
     redis.call('HSET', ours .. 'job:' .. id, 'f', fence, 'w', note, 't', place)
     redis.call('HINCRBY', ours .. 'job:' .. id, 's', place == '' and 1 or 0)
     redis.call('DECR', arq .. 'retry:' .. id)
+  end,
+  suspend = function(id, fence, _, slot, why)
+    suspend(batch, arq, ours .. 'job:' .. id, id, fence, at, slot, why)
   end,
   back = function(id, fence, due)
     give_back(queue, running, arq, ours, id, due, fence)

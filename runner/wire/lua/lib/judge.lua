@@ -1,21 +1,24 @@
 -- judge(...): may a due job that nobody holds run, and how? Gives verdict, fence, deaths, snoozes, last delay,
--- and 1 if it waited for its turn in a line.
+-- and flags: 1 it waited for its turn in a line; 2 it has durable records, 4 and has begun before.
 -- A `held` entry means that its last holder vanished without a finish: one more death. From the second death on a
 -- job runs alone in its worker; a death while alone convicts it.
 local function judge(history, held, at_us, may_run_alone)
-  local known = redis.call('HMGET', history, 'd', 'f', 's', 'l', 't')
+  local known = redis.call('HMGET', history, 'd', 'f', 's', 'l', 't', 'b')
   local deaths, fence, verdict = tonumber(known[1] or 0), math.max(at_us, (tonumber(known[2]) or 0) + 1), 'run'
-  local snoozes, last_ms, turn = known[3] or 0, known[4] or 0, known[5] == '1' and 1 or 0
+  local snoozes, last_ms, flags = known[3] or 0, known[4] or 0, known[5] == '1' and 1 or 0
+  if known[6] then
+    flags = flags + ((held or known[2]) and 4 or 2)
+  end
   if held then
     local _, last_fence, _, was_alone = owner(held)
     deaths, fence = deaths + 1, math.max(fence, (last_fence or 0) + 1)
     redis.call('HSET', history, 'd', deaths, 'f', text(fence))
     if was_alone then
-      return 'poison', text(fence), deaths, snoozes, last_ms, turn
+      return 'poison', text(fence), deaths, snoozes, last_ms, flags
     end
   end
   if deaths >= 2 then
     verdict = may_run_alone and 'alone' or 'wait'
   end
-  return verdict, text(fence), deaths, snoozes, last_ms, turn
+  return verdict, text(fence), deaths, snoozes, last_ms, flags
 end
