@@ -158,6 +158,12 @@ class Runner:
         """Make a handle on a job from its id."""
         return self.client.job(job_id, queue=queue, task=task)
 
+    async def signal(
+        self, job_id: str, name: str, data: Any = None, *, queue: str = "default", key: str | None = None
+    ) -> None:
+        """Hand data to a job that waits for it, or will; see ``Job.signal``."""
+        await self.job(job_id, queue=queue).signal(name, data, key=key)
+
     @property
     def dead(self) -> DeadLetters:
         """The dead letters of the queues in settings, inside ``async with runner``."""

@@ -100,6 +100,11 @@ def _converter(kind: Any) -> Converter:
     return Converter(kind)
 
 
+def result_converter(fn: Callable[..., Any]) -> Converter:
+    """Make a Converter of what a function's annotation says it returns."""
+    return _converter(_annotation(fn, "return"))
+
+
 _SIMPLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from .effects import DEFAULT_TTL_S
@@ -9,6 +10,7 @@ from .errors import Delay, RunnerError, Snooze
 from .rates import RateLimit
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
@@ -151,6 +153,45 @@ class Context(dict[str, Any]):
         """
         limit = RateLimit(name, rate, burst=burst)
         await self["limiter"].by_hand(self.running, limit, bucket=name, cost=cost)
+
+    async def step(self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a part of the task once over all attempts: ``rates = await ctx.step("fetch", fetch, day)``.
+
+        The result is recorded with the job and given to later attempts, out of JSON as the function's
+        annotation says; the first one gets it so too. A step that fails is not recorded. A worker that dies
+        after the effect and before the record runs the step again: see ``idempotent`` for effects that hurt.
+        One round trip a step.
+
+        Raises:
+            InvalidStep: the name was used in this attempt, or the result cannot be recorded; never retried.
+            LeaseLost: another worker has the job; nothing was recorded.
+        """
+        return await self["durable"].step(self.running, name, partial(fn, *args, **kwargs), fn)
+
+    async def sleep(self, delay: Delay | str, *, name: str = "") -> None:
+        """Go on later, without a slot: ``await ctx.sleep("2d")``.
+
+        The attempt ends here and is not spent; when the time is over, by the server's clock from the first
+        call, the task runs again from its beginning and passes by. Sleeps of one name are told apart by their
+        order, so that has to be the same in every attempt.
+
+        Raises:
+            Suspension: not now; let it pass.
+        """
+        await self["durable"].sleep(self.running, delay, name)
+
+    async def wait_for(self, name: str, *, timeout: Delay | str) -> Any:
+        """Wait for ``runner.signal(job_id, name, data)`` without a slot, and give its data as plain JSON.
+
+        The signal may have come before. The n-th wait for a name is given the n-th signal of that name, in
+        every attempt the same. Otherwise as ``sleep``.
+
+        Raises:
+            SignalTimeout: none came in time; also in every later attempt. Uncaught, the job is dead; its
+                replay waits anew.
+            Suspension: not now; let it pass.
+        """
+        return await self["durable"].wait_for(self.running, name, timeout)
 
     def remaining(self) -> float | None:
         """Give the seconds left before the hard timeout; None when the task has none."""

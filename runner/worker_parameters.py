@@ -115,6 +115,7 @@ def _options(
         server_timeout_s=settings.redis.timeout,
         speaks_json=True,
         result_limit=settings.limits.result,
+        steps_limit=settings.limits.steps,
         rate_limits={name: table.as_rate() for name, table in settings.rate_limits.items()},
         middleware=[_named(name) for name in settings.middleware],
         retention=_retention(settings.dead),

@@ -8,6 +8,7 @@ progress.py   how far running jobs are
 patience.py   a server that is away for a moment
 job.py        a handle on one enqueued job
 client.py     the door itself
+signals.py    data handed to a job that waits
 making.py     a client by settings
 """
 

@@ -14,6 +14,7 @@ from ..placement import checked_key, checked_queue
 from ..tasks import Call, Task
 from ..wire import codec
 from ..wire.coalesce import Coalesced
+from ..wire.durable import DurableScripts
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.link import Link
 from ..wire.lua_loader import load_from
@@ -26,6 +27,7 @@ from .patience import patiently
 from .progress import Progress
 from .reading import read_info
 from .results import Results, raise_or_value
+from .signals import send_signal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +44,7 @@ class Client:
         layout: how keys are named.
         address: what to call the server in errors.
         payload_limit: largest encoded job, in bytes.
+        steps_limit: bytes that the signals and durable steps of one job may take.
         patience_s: how long calls are tried again while the server is away.
         timeout_s: how long one answer of the server may take.
     """
@@ -53,6 +56,7 @@ class Client:
         layout: Layout = "classic",
         address: str = "?",
         payload_limit: int = 512 * 1024,
+        steps_limit: int = 4 * 1024 * 1024,
         patience_s: float = 5.0,
         timeout_s: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
@@ -65,6 +69,7 @@ class Client:
         self._server_ahead_ms = 0
         self._link = Link(pool, timeout_s=timeout_s)
         self._scripts = Scripts(self._link.execute)
+        self._signals = DurableScripts(self.execute, limit=steps_limit)
         self._results = Results(self._link, address)
         self._tracking = Tracking(pool, self._link, on_change=self._results.note_changed)
         self._inboxes: dict[str, Coalesced[Entry, bool]] = {}
@@ -170,6 +175,11 @@ class Client:
             lambda: self._scripts.cancel(keys, job_id, result=result, keep_ms=CANCELLED_KEPT_MS)
         )
         return asked != 0
+
+    async def signal(self, queue: str, job_id: str, name: str, data: Any, *, key: str | None) -> None:
+        """Hand data to a job; see ``Job.signal``."""
+        keys, limit = self._keys(queue), self._payload_limit
+        await send_signal(self._signals, keys, job_id, name, data, key=key, limit=limit)
 
     def progress(self, queues: Iterable[Keys]) -> Progress:
         """Make what a worker of these queues reports the progress of its jobs with."""

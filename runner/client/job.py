@@ -117,5 +117,22 @@ class Job(Generic[R]):
         """
         return await self._client.cancel(self.queue, self.id)
 
+    async def signal(self, name: str, data: Any = None, *, key: str | None = None) -> None:
+        """Hand data to the job's next ``ctx.wait_for(name)``; one round trip.
+
+        It may wait already, and then goes on at once, or come to that later: signals are kept, in order.
+
+        Args:
+            name: of the signal.
+            data: any JSON value.
+            key: names this signal: the same key again is the same signal, as of a webhook that comes twice.
+
+        Raises:
+            SignalRefused: there is no such job any more, or it holds as much as ``limits.steps`` allows.
+            InvalidArguments: the data has no JSON form.
+            PayloadTooLarge: it takes more than ``limits.payload``.
+        """
+        await self._client.signal(self.queue, self.id, name, data, key=key)
+
     def __repr__(self) -> str:
         return f"<Job {self.id} in {self.queue}, {self.disposition}>"

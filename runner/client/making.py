@@ -17,5 +17,6 @@ def make_client(url: str, settings: Settings) -> Client:
         layout=settings.redis.key_layout,
         address=masked_text(url),
         payload_limit=settings.limits.payload,
+        steps_limit=settings.limits.steps,
         timeout_s=settings.redis.timeout,
     )

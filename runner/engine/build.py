@@ -8,11 +8,12 @@ from arq.cron import CronJob
 from arq.worker import Function
 from redis.asyncio.connection import ConnectionPool
 
+from ..durable import Durable
 from ..job import Attempt
 from ..middleware.effects import Effects
 from ..middleware.rate_limit import Limiter
 from ..wire.bell import Bell
-from ..wire.keys import keys_of, keys_of_arq_queue
+from ..wire.keys import Keys, keys_of, keys_of_arq_queue
 from ..wire.limits import LimitScripts
 from ..wire.scripts import Execute
 from .claim import ServedQueue
@@ -67,6 +68,11 @@ def limiter_of(options: EngineOptions, execute: Execute) -> Limiter:
 def effects_of(options: EngineOptions, execute: Execute, pool: ConnectionPool) -> Effects:
     """Make what idempotency and locks of this worker's jobs share."""
     return Effects(execute, Bell(pool), layout=options.layout, lease_s=options.lease_s)
+
+
+def durable_of(options: EngineOptions, execute: Execute, keys: Mapping[str, Keys]) -> Durable:
+    """Make what the durable steps of this worker's jobs share."""
+    return Durable(execute, keys, limit=options.steps_limit, lease_s=options.lease_s)
 
 
 def log_of(worker: Configured, options: EngineOptions, name: str, queues: Sequence[ServedQueue]) -> JobLog:

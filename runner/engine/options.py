@@ -31,6 +31,7 @@ class EngineOptions:
         stuck_after_s: how long a cancelled call may take to end before its slot is taken from it.
         speaks_json: JSON payloads and our own log lines, instead of arq's serializer and lines.
         result_limit: largest result envelope, in bytes; JSON only.
+        steps_limit: bytes that the durable records of one job may take.
         rate_limits: rates that settings give, by the limit's name.
         middleware: around every job, outermost first.
         retention: how long dead letters stay.
@@ -50,6 +51,7 @@ class EngineOptions:
     stuck_after_s: float = STUCK_AFTER_S
     speaks_json: bool = False
     result_limit: int = 512 * 1024
+    steps_limit: int = 4 * 1024 * 1024
     rate_limits: Mapping[str, Rate] = field(default_factory=dict[str, Rate])
     middleware: Sequence[Middleware] = ()
     retention: Retention = DEFAULT_RETENTION

@@ -23,7 +23,7 @@ from redis.asyncio.connection import ConnectionPool
 
 from ..errors import ServerError
 from ..middleware.effects import Effects
-from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded
+from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded, Suspended
 from ..wire.link import Link
 from ..wire.scripts import End, Scripts
 from ..wire.tracking import Tracking
@@ -179,6 +179,7 @@ class Worker(CronWorker):
         self.ctx["redis"] = self.pool
         pool = cast("ConnectionPool", self.pool.connection_pool)
         self._effects = self.ctx["effects"] = build.effects_of(self.options, self._execute, pool)
+        self.ctx["durable"] = build.durable_of(self.options, self._execute, self._keys)
         self.ctx["limiter"] = build.limiter_of(self.options, self._execute)
         self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         if self.on_startup is not None:
@@ -288,7 +289,7 @@ class Worker(CronWorker):
     def _count(self, outcome: Outcome) -> None:
         self.jobs_complete += isinstance(outcome, Succeeded)
         self.jobs_failed += isinstance(outcome, Dead | Cancelled)
-        self.jobs_retried += isinstance(outcome, Retrying | Snoozed | Queued | Released)
+        self.jobs_retried += isinstance(outcome, Retrying | Snoozed | Queued | Suspended | Released)
 
 
 Worker.__signature__ = build.signature_with("engine", arq.worker.Worker)  # pyright: ignore[reportAttributeAccessIssue]

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from random import Random
 
-from ..errors import GiveUp, IdempotencyConflict, Retry
+from ..errors import GiveUp, IdempotencyConflict, InvalidStep, Retry, SignalTimeout
 from ..job import Attempt
 from ..outcome import Dead, Failed, Outcome, Retrying, Snoozed
 from ..tasks import RetryPolicy
@@ -13,6 +13,15 @@ from .chain import CallNext
 logger = logging.getLogger("runner.middleware")
 
 DEFAULT_MAX_TRIES = 5
+
+
+_FINAL = (
+    (GiveUp, "gave_up"),
+    (IdempotencyConflict, "conflict"),
+    (InvalidStep, "invalid_step"),
+    (SignalTimeout, "no_signal"),
+)
+"""Errors of which no attempt would make another."""
 
 
 def decide(policy: RetryPolicy, attempt: Attempt, error: BaseException, rng: Random) -> Retrying | Dead:
@@ -31,10 +40,9 @@ def decide(policy: RetryPolicy, attempt: Attempt, error: BaseException, rng: Ran
 
 def refuses(policy: RetryPolicy, attempt: Attempt, error: BaseException) -> str | None:
     """Give the reason why there is no further attempt, or None. Pure, so that it may be asked twice."""
-    if isinstance(error, GiveUp):
-        return "gave_up"
-    if isinstance(error, IdempotencyConflict):
-        return "conflict"
+    for kind, reason in _FINAL:
+        if isinstance(error, kind):
+            return reason
     if not isinstance(error, Retry) and not _wants(policy, error):
         return "gave_up"
     return "max_tries" if attempt.number >= (policy.max_tries or DEFAULT_MAX_TRIES) else None

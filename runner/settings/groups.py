@@ -113,6 +113,7 @@ class LimitsGroup(Group):
 
     payload: Size = Field(default=512 * 1024, description="largest encoded job (size)")
     result: Size = Field(default=512 * 1024, description="largest encoded result (size)")
+    steps: Size = Field(default=4 * 1024 * 1024, description="all durable steps and signals of a job (size)")
     depth: Count = Field(default=64, description="deepest nesting of arguments and results (count)")
 
 

@@ -53,6 +53,18 @@ async def nothing(ctx: Context) -> tuple[int, bytes]:
     return ctx.attempt, b""
 
 
+async def fetch(day: str, *, euro: float = 1.0) -> dict[str, float]:
+    return {day: euro}
+
+
+@task
+async def durable(ctx: Context) -> None:
+    assert_type(await ctx.step("fetch", fetch, "monday", euro=2.0), dict[str, float])
+    await ctx.sleep("2d")
+    await ctx.sleep(timedelta(days=2), name="cool down")
+    assert_type(await ctx.wait_for("approved", timeout="3d"), Any)
+
+
 async def use(runner: Runner) -> None:
     job = await runner.enqueue(plain, "o-1", boxes=2)
     assert_type(job, Job[str])
@@ -62,6 +74,8 @@ async def use(runner: Runner) -> None:
     assert_type(await job.status(), JobState)
     assert_type(await job.info(), JobInfo)
     assert_type(await job.cancel(), bool)
+    await job.signal("approved", {"by": "ann"}, key="evt_1")
+    await runner.signal(job.id, "approved", queue="bulk")
 
     placed = plain.using(delay=10, key="k-1", queue="bulk", expires=timedelta(hours=1))
     assert_type(await runner.enqueue(placed, "o-1"), Job[str])

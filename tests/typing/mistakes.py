@@ -23,6 +23,17 @@ async def repack(ctx: Context) -> None:
     await ctx.enqueue(ship, 17)  # error: reportArgumentType
 
 
+async def fetch(day: str) -> float:
+    return float(day)
+
+
+@task
+async def durable(ctx: Context) -> None:
+    await ctx.step("fetch", fetch, 17)  # error: reportArgumentType
+    await ctx.step("fetch", fetch)  # error: reportCallIssue
+    await ctx.wait_for("approved")  # error: reportCallIssue
+
+
 async def wrong_results(runner: Runner) -> int:
     job = await runner.enqueue(ship, "o-1")
     count: int = await job.result()  # error: reportAssignmentType
