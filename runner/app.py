@@ -11,15 +11,12 @@ from . import local_server
 from .client import Bulk, Client, Job
 from .client.bulk import Calls
 from .client.making import make_client
-from .dead_letters import DeadLetters
+from .doors import Doors
 from .embedded_worker import embedded_worker
 from .engine.worker import Worker
 from .errors import RunnerError
-from .health import Health
-from .limits import Limits
 from .registry import Registry
 from .schedules.collect import collect
-from .schedules.door import Schedules
 from .schedules.schedule import Schedule
 from .settings import Settings, load_settings
 from .task_modules import task_module
@@ -33,7 +30,7 @@ R = TypeVar("R")
 Lifespan = Callable[[Any], contextlib.AbstractAsyncContextManager[None]]
 
 
-class Runner:
+class Runner(Doors):
     """Enqueues jobs, and runs workers for them.
 
         runner = Runner.from_settings()          # reads settings.toml, no other I/O
@@ -62,7 +59,6 @@ class Runner:
         self._declared: list[Schedule] | None = None
         self._client: Client | None = None
         self._server: local_server.LocalServer | None = None
-        self._health: Health | None = None
         self._users = 0
         self._turn = asyncio.Lock()
 
@@ -163,54 +159,6 @@ class Runner:
     ) -> None:
         """Hand data to a job that waits for it, or will; see ``Job.signal``."""
         await self.job(job_id, queue=queue).signal(name, data, key=key)
-
-    @property
-    def dead(self) -> DeadLetters:
-        """The dead letters of the queues in settings, inside ``async with runner``."""
-        settings = self.settings
-        return DeadLetters(
-            self.client.execute,
-            queues=settings.worker.queues,
-            layout=settings.redis.key_layout,
-            registry=lambda: self.registry,
-            by="api",
-        )
-
-    @property
-    def schedules(self) -> Schedules:
-        """The schedules, declared and made at run time, inside ``async with runner``."""
-        settings = self.settings
-        return Schedules(
-            self.client.execute,
-            queues=settings.worker.queues,
-            layout=settings.redis.key_layout,
-            registry=self.registry,
-            declared=self.declared_schedules,
-        )
-
-    @property
-    def limits(self) -> Limits:
-        """The rate limits, inside ``async with runner``: take by hand, change for all workers."""
-        settings = self.settings
-        return Limits(
-            self.client.execute,
-            layout=settings.redis.key_layout,
-            settings={name: table.as_rate() for name, table in settings.rate_limits.items()},
-            declared=[limit for task in self.registry for limit in task.rate_limits],
-        )
-
-    @property
-    def health(self) -> Health:
-        """Metrics, readiness and scale of this process and its queues, inside ``async with runner``."""
-        if self._health is None:
-            self._health = Health(
-                lambda: self.client.execute,
-                queues=self.settings.worker.queues,
-                layout=self.settings.redis.key_layout,
-                tasks=lambda: [task.name for task in self.registry],
-                max_jobs=self.settings.worker.max_jobs,
-            )
-        return self._health
 
     # -- tasks ------------------------------------------------------------------------------------------
 

@@ -1,0 +1,89 @@
+"""What a connected runner opens beside its client: dead letters, schedules, limits, health."""
+
+from abc import ABC, abstractmethod
+
+from .client import Client
+from .dead_letters import DeadLetters
+from .health import Health
+from .limits import Limits
+from .registry import Registry
+from .schedules.door import Schedules
+from .schedules.schedule import Schedule
+from .settings import Settings
+
+
+class Doors(ABC):
+    """The part of a Runner that opens doors; settings, client, tasks and schedules are the Runner's.
+
+    Attributes:
+        settings: the runner's.
+    """
+
+    settings: Settings
+    _health: Health | None = None
+
+    @property
+    @abstractmethod
+    def client(self) -> Client:
+        """The connected client."""
+        ...
+
+    @property
+    @abstractmethod
+    def registry(self) -> Registry:
+        """The tasks."""
+        ...
+
+    @property
+    @abstractmethod
+    def declared_schedules(self) -> list[Schedule]:
+        """The declared schedules."""
+        ...
+
+    @property
+    def dead(self) -> DeadLetters:
+        """The dead letters of the queues in settings, inside ``async with runner``."""
+        settings = self.settings
+        return DeadLetters(
+            self.client.execute,
+            queues=settings.worker.queues,
+            layout=settings.redis.key_layout,
+            registry=lambda: self.registry,
+            by="api",
+        )
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules, declared and made at run time, inside ``async with runner``."""
+        settings = self.settings
+        return Schedules(
+            self.client.execute,
+            queues=settings.worker.queues,
+            layout=settings.redis.key_layout,
+            registry=self.registry,
+            declared=self.declared_schedules,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """The rate limits, inside ``async with runner``: take by hand, change for all workers."""
+        settings = self.settings
+        return Limits(
+            self.client.execute,
+            layout=settings.redis.key_layout,
+            settings={name: table.as_rate() for name, table in settings.rate_limits.items()},
+            declared=[limit for task in self.registry for limit in task.rate_limits],
+        )
+
+    @property
+    def health(self) -> Health:
+        """Metrics, readiness and scale of this process and its queues, inside ``async with runner``."""
+        if self._health is None:
+            self._health = Health(
+                lambda: self.client.execute,
+                queues=self.settings.worker.queues,
+                layout=self.settings.redis.key_layout,
+                tasks=lambda: [task.name for task in self.registry],
+                max_jobs=self.settings.worker.max_jobs,
+            )
+        return self._health
