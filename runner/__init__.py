@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .context import Context
     from .effects import Idempotency, Lock
     from .errors import (
+        DuplicateJob,
         GiveUp,
         IdempotencyConflict,
         InvalidArguments,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from .schedules.schedule import Schedule
     from .settings import Settings
     from .tasks import Call, Task, task
+    from .unique import Unique
 
 _PLACES = {
     "app": ("Runner",),
@@ -64,6 +66,7 @@ _PLACES = {
     "context": ("Context",),
     "effects": ("Idempotency", "Lock"),
     "errors": (
+        "DuplicateJob",
         "GiveUp",
         "IdempotencyConflict",
         "InvalidArguments",
@@ -96,6 +99,7 @@ _PLACES = {
     "schedules.schedule": ("Schedule",),
     "settings": ("Settings",),
     "tasks": ("Call", "Task", "task"),
+    "unique": ("Unique",),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -103,6 +107,7 @@ __all__ = [
     "Bulk",
     "Call",
     "Context",
+    "DuplicateJob",
     "GiveUp",
     "Idempotency",
     "IdempotencyConflict",
@@ -137,6 +142,7 @@ __all__ = [
     "Snooze",
     "SoftTimeout",
     "Task",
+    "Unique",
     "UnsafeServer",
     "backoff",
     "cron",

@@ -6,11 +6,12 @@
     ├── ServerError
     │   ├── ServerUnreachable  no answer from Redis/Valkey; names the address
     │   ├── UnsafeServer       the server may lose jobs (too old, evicting); says what to change
-    │   └── QueueFull          the server is out of memory; nothing was enqueued
+    │   └── QueueFull          max_waiting is reached, or the server is out of memory; nothing was enqueued
     ├── InvalidTask            a declaration that cannot work (not a coroutine, two of one name, …)
     ├── InvalidJob             refused at enqueue; nothing was written
     │   ├── InvalidArguments   do not fit the task's signature, or cannot be encoded; names the argument
-    │   └── PayloadTooLarge    names the size, the limit and the largest argument
+    │   ├── PayloadTooLarge    names the size, the limit and the largest argument
+    │   └── DuplicateJob       a job that does the same is there, and its task says to reject; carries its id
     ├── IdempotencyConflict    a key was used before with other arguments; carries both fingerprints
     ├── InvalidStep            a durable step that cannot be recorded; says what is wrong with it
     ├── SignalRefused          a signal reaches no job; says why
@@ -84,7 +85,7 @@ class UnsafeServer(ServerError):
 
 
 class QueueFull(ServerError):
-    """The server is out of memory and refused new work; nothing was written."""
+    """The queue's ``max_waiting`` is reached, or the server is out of memory; the job was not enqueued."""
 
 
 class InvalidTask(RunnerError):
@@ -101,6 +102,18 @@ class InvalidArguments(InvalidJob):
 
 class PayloadTooLarge(InvalidJob):
     """The encoded job is larger than ``limits.payload``."""
+
+
+class DuplicateJob(InvalidJob):
+    """A job that would do the same is there; the task declares ``Unique(on_conflict="reject")``.
+
+    Attributes:
+        job_id: of the job that is there.
+    """
+
+    def __init__(self, task: str, job_id: str) -> None:
+        super().__init__(f"task '{task}': job {job_id} stands for this call, and its Unique rejects another")
+        self.job_id = job_id
 
 
 class IdempotencyConflict(RunnerError):

@@ -112,5 +112,6 @@ DEAD_REASONS = {
     "missing_payload": "the queue named the job, but its payload is gone",
     "unencodable_result": "the task returned what cannot be encoded",
     "expired": "it did not start before its expires",
+    "dropped": "its queue was full (queues.NAME.max_waiting), and newer jobs took its place",
     "failed": "the task failed and declares no retries (arq's own functions)",
 }

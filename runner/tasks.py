@@ -1,7 +1,7 @@
 """Tasks: a coroutine function with options, made by ``@task``, and calls of it."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -13,6 +13,7 @@ from .errors import Delay, InvalidTask, seconds
 from .placement import Placement, checked_queue
 from .rates import RateLimit, RateLimits, limits_of
 from .retry_policy import Errors, Judge, RetryPolicy, policy_of
+from .unique import Unique
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -45,6 +46,7 @@ class Task(Generic[P, R]):
         idempotency: the effect happens once for each key. None for no such promise.
         lock: jobs whose lock has the same name run one at a time. None for none.
         rate_limits: tokens are taken of all of these before each attempt. Empty for none.
+        unique: of calls that would do the same only one becomes a job. None: each becomes one.
         on_dead: enqueued when a job of this task becomes a dead letter, in the same queue and the same step.
         prepare: normalises arguments at enqueue.
         placement: what ``using`` set.
@@ -60,6 +62,7 @@ class Task(Generic[P, R]):
     idempotency: Idempotency | None = None
     lock: Lock | None = None
     rate_limits: tuple[RateLimit, ...] = ()
+    unique: Unique | None = None
     on_dead: "Task[..., Any] | None" = None
     prepare: Prepare | None = None
     placement: Placement = field(default_factory=Placement)
@@ -137,6 +140,7 @@ def task(
     idempotency: Idempotency | None = None,
     lock: Lock | None = None,
     rate_limit: RateLimits = (),
+    unique: Unique | None = None,
     on_dead: "Task[..., Any] | None" = None,
     prepare: Prepare | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Task[P, R]]: ...
@@ -153,8 +157,8 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
             ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
             ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
-            ``idempotency``, ``lock``, ``rate_limit`` (one or several), ``on_dead`` (another task; it gets one
-            dict: id, queue, task, reason, attempts, error, args, kwargs), ``prepare``.
+            ``idempotency``, ``lock``, ``rate_limit`` (one or several), ``unique``, ``on_dead`` (another task;
+            it gets one dict: id, queue, task, reason, attempts, error, args, kwargs), ``prepare``.
 
     Raises:
         InvalidTask: not a coroutine function, or options that are unknown or contradict each other.
@@ -185,6 +189,7 @@ def _declare(
     idempotency: Idempotency | None = None,
     lock: Lock | None = None,
     rate_limit: RateLimits = (),
+    unique: Unique | None = None,
     on_dead: Task[..., Any] | None = None,
     prepare: Prepare | None = None,
     **policy: Any,
@@ -200,18 +205,37 @@ def _declare(
         idempotency=idempotency,
         lock=lock,
         rate_limits=limits_of(rate_limit),
+        unique=unique,
         on_dead=_checked_follower(on_dead),
         prepare=prepare,
         parameters=Parameters(fn),
     )
-    for declared in (idempotency, lock, *made.rate_limits):
-        if declared is not None:
-            declared.check(made.parameters.names)
+    _check_declared(made)
     hard_s, soft_s = made.timeout_s, made.soft_timeout_s
     if hard_s is not None and soft_s is not None and soft_s >= hard_s:
         msg = f"soft_timeout ({soft_s:g} s) must be shorter than timeout ({hard_s:g} s)"
         raise ValueError(msg)
     return made
+
+
+def _check_declared(made: Task[Any, Any]) -> None:
+    names = made.parameters.names
+    for option, kind in _DECLARED.items():
+        declared = getattr(made, option)
+        if declared is not None and not isinstance(declared, kind):
+            msg = f"{option}= is made by {kind.__name__}(…), not {declared!r}"
+            raise TypeError(msg)
+        if declared is not None:
+            declared.check(names)
+    for limit in made.rate_limits:
+        limit.check(names)
+
+
+_DECLARED: Mapping[str, type[Idempotency | Lock | Unique]] = {
+    "idempotency": Idempotency,
+    "lock": Lock,
+    "unique": Unique,
+}
 
 
 def _checked_follower(on_dead: Any) -> Any:

@@ -37,6 +37,27 @@ def test_a_file_that_is_named_must_exist():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("max_waiting = 0", "queues.bulk.max_waiting -> 0 -> expected a whole number of at least 1"),
+        (
+            'when_full = "explode"',
+            "queues.bulk.when_full -> \"explode\" -> expected 'reject', 'drop_oldest' or 'wait'",
+        ),
+        ("max_wait = 5", "queues.bulk.max_wait -> 5 -> expected no option of that name"),
+        (
+            'when_full = "wait"',
+            'queues.bulk -> { when_full = "wait" } -> expected max_waiting beside when_full and wait: '
+            "without it the queue is never full",
+        ),
+    ],
+)
+def test_a_wrong_limit_of_a_queue_is_one_line(text, line):
+    """Place, key, value and what was expected; a limit that would never hold is refused too."""
+    assert problems(f"[queues.bulk]\n{text}\n") == [f"settings.toml:1 -> {line}"]
+
+
 def test_every_problem_of_every_place_is_told_at_once(tmp_path):
     """One run shows all there is to repair, each in one line with place, key, value and expectation."""
     (tmp_path / "s").mkdir()

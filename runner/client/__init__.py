@@ -1,6 +1,8 @@
 """The door that writes: enqueue, wait for results, cancel.
 
 entry.py      a call becomes what is sent
+intake.py     it is sent, together with others of the moment
+room.py       and waits in line where its queue is full
 bulk.py       very many calls, in chunks
 results.py    results are pushed to whoever waits
 reading.py    all that is known of one job

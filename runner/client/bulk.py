@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import InvalidTask
 from ..tasks import Call
 from ..wire.scripts import MAX_BATCH
+from .intake import Counts
 
 REMEMBERED_S = 7 * 86_400
 
@@ -19,20 +20,22 @@ class Bulk:
 
     Attributes:
         created: jobs made by this call.
-        duplicates: calls whose job existed already.
+        duplicates: calls whose job existed already, or one that does the same (``Unique``).
         skipped: calls an earlier, interrupted run of the same ``bulk_id`` had already enqueued.
+        replaced: calls whose arguments a job that waited has now (``Unique``).
     """
 
     created: int
     duplicates: int
     skipped: int
+    replaced: int = 0
 
 
 async def enqueue_chunks(
     calls: Calls,
     *,
     done: int,
-    send: Callable[[Sequence[Call[Any]], int], Awaitable[int]],
+    send: Callable[[Sequence[Call[Any]], int], Awaitable[Counts]],
     note: Callable[[int], Awaitable[None]],
     on_progress: Callable[[int], None] | None,
 ) -> Bulk:
@@ -41,22 +44,23 @@ async def enqueue_chunks(
     Args:
         calls: all of them, those that are done included.
         done: how many of them an earlier run has enqueued.
-        send: enqueues a chunk whose first call has the number given; says how many jobs it made.
+        send: enqueues a chunk whose first call has the number given; says what became of it.
         note: writes down how many calls are done.
         on_progress: called with that number, after each round trip.
     """
-    position, created, sent = 0, 0, 0
+    position, created, replaced, sent = 0, 0, 0, 0
     async for chunk in _chunks(calls):
         start, position = position, position + len(chunk)
         rest = chunk[max(0, done - start) :]
         if not rest:
             continue
-        created += await send(rest, position - len(rest))
+        counts = await send(rest, position - len(rest))
+        created, replaced = created + counts.created, replaced + counts.replaced
         sent += len(rest)
         await note(position)
         if on_progress is not None:
             on_progress(position)
-    return Bulk(created, sent - created, position - sent)
+    return Bulk(created, sent - created - replaced, position - sent, replaced)
 
 
 async def _chunks(calls: Calls) -> AsyncIterator[list[Call[Any]]]:

@@ -1,7 +1,7 @@
 """The client: what a web app holds to enqueue jobs and wait for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,15 +13,16 @@ from ..errors import RunnerError
 from ..placement import checked_key, checked_queue
 from ..tasks import Call, Task
 from ..wire import codec
-from ..wire.coalesce import Coalesced
 from ..wire.durable import DurableScripts
+from ..wire.intake import Wish
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.link import Link
 from ..wire.lua_loader import load_from
-from ..wire.scripts import Entry, Scripts, send_script
+from ..wire.scripts import Scripts, send_script
 from ..wire.tracking import Tracking
 from .bulk import REMEMBERED_S, Bulk, Calls, enqueue_chunks
-from .entry import entry_of
+from .entry import wish_of
+from .intake import Bound, Counts, Intake
 from .job import Job, JobInfo
 from .patience import patiently
 from .progress import Progress
@@ -47,6 +48,7 @@ class Client:
         steps_limit: bytes that the signals and durable steps of one job may take.
         patience_s: how long calls are tried again while the server is away.
         timeout_s: how long one answer of the server may take.
+        bounds: how many jobs a queue holds, by its name.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Client:
         steps_limit: int = 4 * 1024 * 1024,
         patience_s: float = 5.0,
         timeout_s: float = 5.0,
+        bounds: Mapping[str, Bound] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._layout: Layout = layout
@@ -72,12 +75,14 @@ class Client:
         self._signals = DurableScripts(self.execute, limit=steps_limit)
         self._results = Results(self._link, address)
         self._tracking = Tracking(pool, self._link, on_change=self._results.note_changed)
-        self._inboxes: dict[str, Coalesced[Entry, bool]] = {}
+        self._intake = Intake(
+            self._link.execute, self._scripts, self._patiently, layout=layout, bounds=bounds or {}
+        )
         self._is_closed = False
 
     async def close(self) -> None:
         """Let enqueues on their way arrive, and close the connections; jobs go on."""
-        await asyncio.gather(*(inbox.settled() for inbox in self._inboxes.values()))
+        await self._intake.settled()
         self._is_closed = True
         self._results.close()
         await self._tracking.close()
@@ -104,15 +109,16 @@ class Client:
             InvalidTask: it is no task.
             InvalidArguments: they do not fit the task's signature, or have no JSON form.
             PayloadTooLarge: says how large, and which argument.
-            QueueFull: the server is out of memory.
+            DuplicateJob: a job stands for this call, and the task's ``unique`` says to reject.
+            QueueFull: the queue's ``max_waiting`` is reached, or the server is out of memory.
             ServerUnreachable: it did not answer; the job may be there or not.
             ServerError: it refuses.
         """
-        queue, entry = self._entry(task, args, kwargs)
-        made = await self._inbox(queue).put(entry)
-        # A random id is nobody else's: if it was there already, the call was sent twice and had arrived.
-        is_ours = made or task.placement.key is None
-        return Job(self, entry.job_id, queue, "created" if is_ours else "duplicate", task)
+        self._check_open()
+        queue, wish = self._wish(task, args, kwargs)
+        is_named = task.placement.key is not None
+        job_id, disposition = await self._intake.put(queue, wish, task.name, is_named=is_named)
+        return Job(self, job_id, queue, disposition, task)
 
     async def enqueue_many(
         self,
@@ -132,7 +138,7 @@ class Client:
 
         Raises:
             InvalidJob: of the first call that does not fit; the round trips before it are enqueued.
-            ServerError: as ``enqueue``; run it again with the same ``bulk_id``.
+            ServerError: as ``enqueue``, QueueFull too; run it again with the same ``bulk_id``.
         """
         done = 0
         if bulk_id is not None:
@@ -217,21 +223,21 @@ class Client:
         script = load_from(package, verb)
         return await self._patiently(lambda: send_script(self._link.execute, script, keys, args))
 
-    async def _enqueue_chunk(self, bulk_id: str | None, chunk: Sequence[Call[Any]], start: int) -> int:
-        by_queue: dict[str, list[Entry]] = {}
+    async def _enqueue_chunk(self, bulk_id: str | None, chunk: Sequence[Call[Any]], start: int) -> Counts:
+        by_queue: dict[str, list[Wish]] = {}
         for number, call in enumerate(chunk, start):
             key = None if bulk_id is None else f"{bulk_id}:{number}"
-            queue, entry = self._entry(call.task, call.args, call.kwargs, key=key)
-            by_queue.setdefault(queue, []).append(entry)
-        sent = (self._send(self._keys(queue), entries) for queue, entries in by_queue.items())
-        answers = await asyncio.gather(*sent)
-        return sum(sum(answer) for answer in answers)
+            queue, wish = self._wish(call.task, call.args, call.kwargs, key=key)
+            by_queue.setdefault(queue, []).append(wish)
+        sent = (self._intake.put_many(queue, wishes) for queue, wishes in by_queue.items())
+        counts = await asyncio.gather(*sent)
+        return Counts(sum(each.created for each in counts), sum(each.replaced for each in counts))
 
-    def _entry(
+    def _wish(
         self, task: Task[..., Any], args: Any, kwargs: Any, *, key: str | None = None
-    ) -> tuple[str, Entry]:
+    ) -> tuple[str, Wish]:
         now_ms = self._clock.now_ms()
-        entry = entry_of(
+        wish = wish_of(
             task,
             args,
             kwargs,
@@ -240,21 +246,10 @@ class Client:
             server_now_ms=now_ms + self._server_ahead_ms,
             limit=self._payload_limit,
         )
-        return task.placement.queue or task.queue, entry
+        return task.placement.queue or task.queue, wish
 
     def _keys(self, queue: str) -> Keys:
         return keys_of(queue, self._layout)
-
-    def _inbox(self, queue: str) -> Coalesced[Entry, bool]:
-        self._check_open()
-        inbox = self._inboxes.get(queue)
-        if inbox is None:
-            send = partial(self._send, self._keys(queue))
-            inbox = self._inboxes[queue] = Coalesced(send, size=_size)
-        return inbox
-
-    async def _send(self, keys: Keys, entries: Sequence[Entry]) -> list[bool]:
-        return await self._patiently(lambda: self._scripts.enqueue(keys, entries))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         def call_while_open() -> Awaitable[T]:
@@ -267,10 +262,6 @@ class Client:
         if self._is_closed:
             msg = "the runner's connection is closed: use jobs inside 'async with runner:'"
             raise RunnerError(msg)
-
-
-def _size(entry: Entry) -> int:
-    return len(entry.payload)
 
 
 def _bulk_key(bulk_id: str) -> str:

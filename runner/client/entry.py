@@ -6,17 +6,19 @@ from typing import Any
 
 import msgspec
 
-from ..errors import InvalidArguments, InvalidTask, PayloadTooLarge
+from ..errors import InvalidArguments, InvalidJob, InvalidTask, PayloadTooLarge
 from ..json_values import encode_rich
 from ..placement import Placement
 from ..tasks import Task
+from ..unique import Sole
 from ..wire import codec
+from ..wire.intake import Wish
 from ..wire.scripts import Entry
 
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 
-def entry_of(
+def wish_of(
     task: Task[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -25,13 +27,13 @@ def entry_of(
     now_ms: int,
     server_now_ms: int,
     limit: int,
-) -> Entry:
-    """Make the job of a call.
+) -> Wish:
+    """Make the job of a call, and what it asks for as a unique one.
 
     Args:
         task: with its placement.
         args: of the call.
-        kwargs: of the call.
+        kwargs: likewise.
         key: the job's id where the placement names none; None for a random one.
         now_ms: this machine's clock, for people.
         server_now_ms: the server's clock as far as known: the job expires by it.
@@ -39,8 +41,7 @@ def entry_of(
 
     Raises:
         InvalidTask: it is no task.
-        InvalidArguments: they do not fit, or have no JSON form.
-        PayloadTooLarge: says how large, and what is largest.
+        InvalidJob: its arguments do not fit, have no JSON form or are too large, or its place does not fit.
     """
     if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"only tasks can be enqueued, not {task!r}: put @task above its 'async def' and pass it itself"
@@ -48,14 +49,25 @@ def entry_of(
     args, kwargs = task.check(args, kwargs)
     key = task.placement.key or key
     at_ms, delay_ms, expires_at_ms = _times(task.placement, server_now_ms)
-    meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key else "")
+    meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key or task.unique else "")
     try:
         payload = codec.encode_job(task.name, args, kwargs, now_ms, meta)
     except _UNENCODABLE as error:
         msg = f"task '{task.name}': {_culprit(task, args, kwargs)} cannot be encoded: {error}"
         raise InvalidArguments(msg) from error
     _check_size(task, args, kwargs, len(payload), limit)
-    return Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload)
+    return Wish(Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload), _sole(task, args, kwargs))
+
+
+def _sole(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Sole | None:
+    unique, placed = task.unique, task.placement
+    if unique is None:
+        return None
+    if unique.wait_s and (placed.delay_s or placed.until):
+        msg = f"task '{task.name}': its debounce says when it is due; leave out delay= and until="
+        raise InvalidJob(msg)
+    named = task.parameters.named(task.name, *task.parameters.delivered(task.name, args, kwargs))
+    return unique.claim(task.name, placed.queue or task.queue, named)
 
 
 def _times(placed: Placement, server_now_ms: int) -> tuple[int, int, int]:

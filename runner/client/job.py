@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", covariant=True)
 
-Disposition = Literal["created", "duplicate", "unknown"]
+Disposition = Literal["created", "duplicate", "replaced", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Job(Generic[R]):
     Attributes:
         id: the job's id.
         queue: name of its queue.
-        disposition: ``created``; ``duplicate``: there was a job of that key already, and this is it;
+        disposition: ``created``; ``duplicate``: there was a job of that key, or one that does the same
+            (``Unique``), and this is it; ``replaced``: this job waited, and has this call's arguments now;
             ``unknown``: a handle made from an id.
     """
 

@@ -7,6 +7,7 @@ from redis.asyncio import ConnectionPool
 from ..settings import Settings
 from ..settings.masking import masked_text
 from .client import Client
+from .intake import Bound
 
 
 def make_client(url: str, settings: Settings) -> Client:
@@ -19,4 +20,9 @@ def make_client(url: str, settings: Settings) -> Client:
         payload_limit=settings.limits.payload,
         steps_limit=settings.limits.steps,
         timeout_s=settings.redis.timeout,
+        bounds={
+            name: Bound(queue.max_waiting, queue.when_full, queue.wait)
+            for name, queue in settings.queues.items()
+            if queue.max_waiting is not None
+        },
     )

@@ -36,6 +36,9 @@ _EXPECTED = {
     "path_type": "a path",
     "tuple_type": "a list",
     "mapping_type": "a table",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "extra_forbidden": "no option of that name",
     "string_pattern_mismatch": "an address: https://host or http://host:port",
     "too_short": "at least {min_length} of them",
 }

@@ -7,8 +7,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from .groups import DeadGroup, Group, HealthGroup, LimitsGroup, LogsGroup, RedisGroup, WorkerGroup
 from .job_groups import PaymentsGroup, WebhooksGroup
+from .queues import QueueTables
 from .rate_limits import RateLimitTables
-from .schedules import ScheduleTable
+from .schedules import ScheduleTables
 from .units import Names
 
 
@@ -31,11 +32,9 @@ class Settings(BaseSettings):
     health: HealthGroup = HealthGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
     payments: PaymentsGroup = PaymentsGroup()
+    queues: QueueTables = Field(default={})
     rate_limits: RateLimitTables = Field(default={})
-    schedules: Mapping[str, ScheduleTable] = Field(
-        default={},
-        description="a table [schedules.NAME] for each; docs/schedules.md has its options",
-    )
+    schedules: ScheduleTables = Field(default={})
 
     def durable_for(self, queues: Iterable[str]) -> str:
         """Say which setting asks for a server that writes each change to disk; empty when none does."""

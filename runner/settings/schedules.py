@@ -50,6 +50,12 @@ class ScheduleTable(BaseModel):
     enabled: bool = Field(default=True, description="false turns it off")
 
 
+ScheduleTables = Annotated[
+    Mapping[str, ScheduleTable],
+    Field(description="a table [schedules.NAME] for each; docs/schedules.md has its options"),
+]
+
+
 def is_schedule_setting(path: tuple[str, ...]) -> bool:
     """Say whether a path of names is an option of a schedule: schedules, NAME, option."""
     return len(path) == 3 and path[0] == SCHEDULES and _NAME.fullmatch(path[1]) is not None

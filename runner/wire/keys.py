@@ -16,6 +16,8 @@
     runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
+    runner:unique:<digest>       …                             STRING  ours   since ms, id of the one such job
+    runner:unique-jobs           …                             HASH    ours   id -> digest it stands for
     runner:op:<token>            runner:{<name>}:op:<token>    STRING  ours   answers of a call, 1 h
     runner:schedule:<name>       …                             HASH    ours   last tick, rule, counts, jobs
     runner:<name>:schedules      runner:{<name>}:schedules     HASH    ours   schedule -> definition
@@ -119,6 +121,15 @@ class Keys:
     def record(self, job_id: str) -> str:
         """History of a job that had trouble."""
         return f"{self.ours}job:{job_id}"
+
+    @property
+    def unique_jobs(self) -> str:
+        """HASH of the jobs that stand for a digest until they end."""
+        return f"{self.ours}unique-jobs"
+
+    def unique(self, digest: str) -> str:
+        """The one job of a digest."""
+        return f"{self.ours}unique:{digest}"
 
     def op(self, token: str) -> str:
         """Answers of a call that may be sent twice."""

@@ -172,7 +172,9 @@ class Scripts:
 
     async def maintain(self, keys: Keys, *, cursor: int, limit: int = 100) -> int:
         """Make one bounded step of upkeep; the next cursor, 0 at the end."""
-        return await self._run("maintain", (keys.queue, keys.abort, keys.running), (keys.arq, cursor, limit))
+        return await self._run(
+            "maintain", (keys.queue, keys.abort, keys.running), (keys.arq, keys.ours, cursor, limit)
+        )
 
     def _run(self, verb: str, keys: tuple[str, ...], args: tuple[Any, ...]) -> Awaitable[Any]:
         return run_script(self._execute, verb, keys, args)

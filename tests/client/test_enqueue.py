@@ -234,13 +234,13 @@ async def test_nobody_waits_longer_for_a_server_that_is_away_than_the_patience(
     """2,000 enqueues while the server is down all end in one sentence with its address, and at once."""
     async with make_runner(add, url=restartable_server.url) as runner:
         client, batches = runner.client, []
-        client._patience_s, send = 0.3, client._send
+        client._patience_s, send = 0.3, client._intake._send
 
         async def note(keys: Any, entries: list[Any]) -> Any:
             batches.append(len(entries))
             return await send(keys, entries)
 
-        client._send = note
+        client._intake._send = note
         restartable_server.kill9()
         done = await asyncio.gather(*(runner.enqueue(add, n) for n in range(2000)), return_exceptions=True)
         assert {type(each) for each in done} == {ServerUnreachable}

@@ -16,6 +16,7 @@ from runner import (
     Retry,
     Runner,
     Settings,
+    Unique,
     backoff,
     task,
 )
@@ -37,6 +38,7 @@ async def plain(ctx: Context, order: str, boxes: int = 1) -> str:
     timeout=30,
     soft_timeout=25.0,
     keep_result=0,
+    unique=Unique.debounce("10s", max_wait=timedelta(minutes=1), key="{rows}"),
 )
 async def store(ctx: Context, *, rows: list[int]) -> None:
     await ctx.progress(0.5, "half")
@@ -70,7 +72,7 @@ async def use(runner: Runner) -> None:
     assert_type(job, Job[str])
     assert_type(await job.result(timeout=5), str)
     assert_type(await job.result(timedelta(seconds=5)), str)
-    assert_type(job.disposition, Literal["created", "duplicate", "unknown"])
+    assert_type(job.disposition, Literal["created", "duplicate", "replaced", "unknown"])
     assert_type(await job.status(), JobState)
     assert_type(await job.info(), JobInfo)
     assert_type(await job.cancel(), bool)

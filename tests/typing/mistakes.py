@@ -37,7 +37,7 @@ async def durable(ctx: Context) -> None:
 async def wrong_results(runner: Runner) -> int:
     job = await runner.enqueue(ship, "o-1")
     count: int = await job.result()  # error: reportAssignmentType
-    job.disposition = "replaced"  # error: reportAttributeAccessIssue
+    job.disposition = "lost"  # error: reportAttributeAccessIssue
     return count
 
 

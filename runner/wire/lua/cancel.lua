@@ -13,7 +13,7 @@
 -- GIVES 0 there is no such job (any more), 1 cancelled (also by this very call, sent before), 2 asked
 -- FAILS nothing
 -- COST  O(log n)
--- USES  now text keep erase
+-- USES  now text keep resign erase
 if not redis.call('ZSCORE', queue, id) then
   return redis.call('GET', arq .. 'result:' .. id) == result and 1 or 0
 end

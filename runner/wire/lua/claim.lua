@@ -20,7 +20,7 @@
 -- GIVES flags: 1 it had a place in line and its turn has come; 2 it has durable records, 4 and has begun before
 -- FAILS nothing
 -- COST  O(log n + limit); looks at most at 1,000 jobs that cannot be taken; is_resent adds O(running)
--- USES  now text owner holds settle vacant recollect judge exhume weigh bury erase grant enter report give_back recall
+-- USES  now text owner holds settle vacant recollect judge exhume weigh bury resign erase grant enter report give_back recall
 -- USES  waiting next_due isolate
 limit = math.min(limit, 500)
 local at, at_us = now(now_ms)

@@ -23,7 +23,7 @@
 -- GIVES (written before, when this call is a repeat)
 -- FAILS BADVERB: an end has none of the verbs above; nothing is written
 -- COST  O(log n) a job
--- USES  now text holds settle keep close reopen suspend exhume weigh bury follow give_back leave
+-- USES  now text holds settle keep close reopen suspend exhume weigh bury follow give_back resign leave
 local at = now(now_ms)
 local ids, tokens, verbs = {}, {}, {}
 local batch = { mine = {}, ended = {}, gone = {}, moves = {} }
@@ -75,5 +75,5 @@ for n, id in ipairs(ids) do
     verbs[n](id, ends(i), ends(i + 2), ends(i + 3), ends(i + 4), ends(i + 5))
   end
 end
-leave(batch, queue, running, suspects, abort)
+leave(batch, queue, running, suspects, abort, ours)
 return verdicts

@@ -1,19 +1,20 @@
 -- maintain: one bounded step of upkeep over one queue.
 --
 -- What a plain arq client enqueued carries a TTL that would lose it; take that off. Cancellations of jobs that are
--- not there would hit the next job of that id; drop them. A running entry of a job that a stock worker took over and
--- ended is dropped too. A job whose lease ran out has waited already: it goes before the backlog, not behind it.
+-- not there would hit the next job of that id; drop them. A running entry, or the mark of a unique
+-- job, that a stock worker took over and ended is dropped too. A job whose lease ran out has waited already: it goes before the backlog, not behind it.
 --
 -- KEYS  queue   zset  job id -> due at (ms)
 -- KEYS  abort   zset  cancellations asked for
 -- KEYS  running hash  job id -> token fence worker alone
 -- ARGV  arq     str   prefix of arq's keys
+-- ARGV  ours    str   prefix of our keys
 -- ARGV  cursor  int   where the last step ended; 0 to begin
 -- ARGV  limit   int   jobs a step
 -- GIVES the next cursor; 0 when the end was reached
 -- FAILS nothing
--- COST  O(log n + limit); looks at `limit` running entries, drawn at random when there are more
--- USES  now text
+-- COST  O(log n + limit); looks at `limit` running entries and marks, drawn at random when there are more
+-- USES  now text resign
 local ids = redis.call('ZRANGE', queue, cursor, cursor + limit - 1)
 for _, id in ipairs(ids) do
   if redis.call('PERSIST', arq .. 'job:' .. id) == 1 then
@@ -23,6 +24,11 @@ end
 for _, id in ipairs(redis.call('ZRANGE', abort, 0, limit - 1)) do
   if redis.call('EXISTS', arq .. 'job:' .. id) == 0 then
     redis.call('ZREM', abort, id)
+  end
+end
+for _, id in ipairs(redis.call('HRANDFIELD', ours .. 'unique-jobs', limit)) do
+  if redis.call('EXISTS', arq .. 'job:' .. id) == 0 then
+    resign(ours, { id })
   end
 end
 local held = redis.call('HRANDFIELD', running, limit)

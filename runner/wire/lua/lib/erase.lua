@@ -4,5 +4,6 @@ local function erase(queue, running, suspects, abort, arq, ours, id)
   redis.call('HDEL', running, id)
   redis.call('ZREM', suspects, id)
   redis.call('ZREM', abort, id)
+  resign(ours, { id })
   redis.call('DEL', arq .. 'job:' .. id, arq .. 'retry:' .. id, ours .. 'job:' .. id)
 end

@@ -1,5 +1,5 @@
 -- leave(...): write down what close() and reopen() noted: the jobs leave their holder.
-local function leave(batch, queue, running, suspects, abort)
+local function leave(batch, queue, running, suspects, abort, ours)
   if #batch.gone > 0 then
     redis.call('DEL', unpack(batch.gone))
   end
@@ -9,6 +9,7 @@ local function leave(batch, queue, running, suspects, abort)
   if #batch.ended > 0 then
     redis.call('ZREM', queue, unpack(batch.ended))
     redis.call('ZREM', abort, unpack(batch.ended))
+    resign(ours, batch.ended)
   end
   if #batch.mine > 0 then
     redis.call('HDEL', running, unpack(batch.mine))

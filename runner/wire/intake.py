@@ -1,0 +1,63 @@
+"""Enqueueing with conditions, as typed calls: unique jobs, and queues that hold only so many.
+
+A call without conditions goes by ``Scripts.enqueue``, which costs less.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from ..unique import Sole
+from .keys import Keys
+from .scripts import Entry, Execute, run_script
+
+Word = Literal["CREATED", "DUPLICATE", "REPLACED", "REJECTED", "FULL"]
+
+_NO_SOLE = Sole("", "done", "keep", 0, 0, 0)
+
+
+class Wish(NamedTuple):
+    """A job to enqueue, and what it asks for as a unique one."""
+
+    entry: Entry
+    sole: Sole | None
+
+
+class Admission(NamedTuple):
+    """What became of a wish.
+
+    Attributes:
+        word: as ``enqueue_checked.lua`` lists them.
+        about: id of the job that was made, replaced, or is there already; with FULL how many wait.
+    """
+
+    word: Word
+    about: str
+
+
+async def enqueue_checked(
+    execute: Execute, keys: Keys, wishes: Sequence[Wish], *, most: int, drops: bool = False, now_ms: int = 0
+) -> list[Admission]:
+    """Put up to 500 jobs into one queue, in their order, as far as they may come in.
+
+    Args:
+        execute: sends one command.
+        keys: of the queue.
+        wishes: the jobs.
+        most: jobs that may wait; 0 for any number.
+        drops: make room by dropping those that wait longest.
+        now_ms: a clock of one's own.
+
+    Raises:
+        QueueFull: the server is out of memory; nothing was written.
+    """
+    args: list[Any] = [keys.arq, keys.ours, now_ms, most, int(drops)]
+    for entry, sole in wishes:
+        args += (*entry, *(sole or _NO_SOLE))
+    names = (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort)
+    reply = iter(await run_script(execute, "enqueue_checked", names, args))
+    return [Admission(word.decode(), about.decode()) for word, about in zip(reply, reply, strict=True)]
+
+
+async def room(execute: Execute, keys: Keys, *, most: int) -> int:
+    """Say how many more jobs a queue takes in."""
+    return await run_script(execute, "room", (keys.queue, keys.running), (most,))
