@@ -1,43 +1,105 @@
-"""What a worker process writes to stderr: text for people, JSON for machines."""
+"""What a worker process writes to stderr: text for people, JSON for machines; each line of a job names it.
+
+Lines name the job by themselves, those of a task's own loggers too. Who sets up logging alone gets the same:
+``handler.addFilter(JobFields())`` adds job_id, task, attempt, queue and trace_id to a handler's records, and
+``JsonFormatter()`` writes them. What looks like a secret is starred out in both formats.
+"""
 
 import logging
+import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
-from .settings import LogsGroup
+from .job import Attempt, current_attempt
+from .settings.groups import LogsGroup
+from .settings.masking import redacted, redacted_text
+from .wire.keys import name_of
 
-_KEPT = ("job_id",)
+JOB_FIELDS = ("job_id", "task", "attempt", "queue", "trace_id")
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_WORDY = ("httpx", "httpcore")
+"""They log the address of every request at INFO; at DEBUG they may."""
+
+
+class JobFields(logging.Filter):
+    """Adds to each record which job it was logged in; where a record has a job_id already, it keeps it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        attempt = current_attempt.get()
+        if attempt is not None and getattr(record, "job_id", attempt.job_id) == attempt.job_id:
+            record.job_id, record.task, record.attempt = attempt.job_id, attempt.task, attempt.number
+            record.queue = name_of(attempt.queue)
+        if trace_id := _trace_id(attempt):
+            record.trace_id = trace_id
+        return True
+
+
+def _trace_id(attempt: Attempt | None) -> str:
+    """Give the trace that runs, or else the one that the job came with; empty for none."""
+    traces = sys.modules.get("opentelemetry.trace")
+    if traces is not None and (context := traces.get_current_span().get_span_context()).is_valid:
+        return f"{context.trace_id:032x}"
+    carrier = getattr(attempt.meta, "c", None) if attempt is not None else None
+    parts = (carrier or {}).get("traceparent", "").split("-")
+    return parts[1] if len(parts) == 4 else ""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: at, level, logger, message, and job_id where there is one."""
+    """One JSON object a line: at, level, logger, message, job fields, what ``extra=`` gave, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage().encode(errors="backslashreplace").decode(),
+            "message": redacted_text(record.getMessage()),
         }
-        line.update({name: value for name in _KEPT if (value := getattr(record, name, None)) is not None})
+        line |= {name: getattr(record, name) for name in JOB_FIELDS if hasattr(record, name)}
+        for name, value in vars(record).items():
+            if name not in _STANDARD and value is not None:
+                line.setdefault(name, redacted(name, value))
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = redacted_text(self.formatException(record.exc_info))
         return msgspec.json.encode(line).decode()
 
 
+class TextFormatter(logging.Formatter):
+    """A line for people; one that a task's own logger wrote ends with the job it was written in."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        line = super().formatMessage(record)
+        is_ours = record.name.partition(".")[0] in {"runner", "arq"}
+        if is_ours or not hasattr(record, "task"):
+            return line
+        return f"{line}  [{record.job_id}:{record.task}, attempt {record.attempt}]"  # pyright: ignore[reportAttributeAccessIssue]
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted_text(super().format(record))
+
+
 def configure_logging(settings: LogsGroup) -> None:
-    """Send the logger ``runner`` to stderr, unless the host has set it up already."""
-    logger = logging.getLogger("runner")
-    logger.setLevel(settings.level)
-    if logger.handlers or logging.getLogger().handlers:
+    """Send all loggers of this process to stderr, unless the host has set up logging already."""
+    root = logging.getLogger()
+    logging.getLogger("runner").setLevel(settings.level)
+    if root.handlers or logging.getLogger("runner").handlers:
         return
     handler = logging.StreamHandler()
-    formatter = (
-        JsonFormatter()
-        if settings.format == "json"
-        else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
-    )
-    handler.setFormatter(formatter)
-    logger.addHandler(handler)
-    logger.propagate = False
+    handler.addFilter(_is_not_said_twice)
+    handler.addFilter(JobFields())
+    handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+    root.addHandler(handler)
+    root.setLevel(settings.level)
+    if settings.level != "DEBUG":
+        for name in _WORDY:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _is_not_said_twice(record: logging.LogRecord) -> bool:
+    """Leave arq's lines to the handler that the command ``arq`` gives its logger."""
+    return not (record.name.partition(".")[0] == "arq" and logging.getLogger("arq").handlers)

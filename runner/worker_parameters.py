@@ -16,6 +16,8 @@ from .errors import SettingsError
 from .health import Health
 from .health.endpoint import Endpoint
 from .http import build_client
+from .middleware.chain import Middleware
+from .middleware.tracing import Tracing
 from .schedules.beside import Ticking
 from .schedules.kept import Kept
 from .server_check import ServerCheck
@@ -117,7 +119,7 @@ def _options(
         result_limit=settings.limits.result,
         steps_limit=settings.limits.steps,
         rate_limits={name: table.as_rate() for name, table in settings.rate_limits.items()},
-        middleware=[_named(name) for name in settings.middleware],
+        middleware=[*_tracing(settings), *(_named(name) for name in settings.middleware)],
         retention=_retention(settings.dead),
         beside=beside,
         watch=health.watch,
@@ -125,6 +127,10 @@ def _options(
             allow_unsafe=settings.redis.allow_unsafe_server, durable=settings.durable_for(served)
         ),
     )
+
+
+def _tracing(settings: Settings) -> list[Middleware]:
+    return [Tracing()] if settings.traces.enabled else []
 
 
 def _retention(dead: DeadGroup) -> Retention:

@@ -82,9 +82,7 @@ def _serve(worker: Worker) -> None:
 
 def _log_arq_as_ours() -> None:
     """Let the engine's lines, which go to arq's logger, have the form that the settings ask for."""
-    ours, arqs = logging.getLogger("runner"), logging.getLogger("arq")
-    arqs.setLevel(ours.level)
-    arqs.handlers = ours.handlers
+    logging.getLogger("arq").setLevel(logging.getLogger("runner").level)
 
 
 def _check_queues(queues: list[str], settings: Settings) -> None:

@@ -245,8 +245,13 @@ class Client:
             now_ms=now_ms,
             server_now_ms=now_ms + self._server_ahead_ms,
             limit=self._payload_limit,
+            carrier=self._carrier(),
         )
         return task.placement.queue or task.queue, wish
+
+    def _carrier(self) -> dict[str, str] | None:
+        """Give what is sent along of the trace; see TracedClient."""
+        return None
 
     def _keys(self, queue: str) -> Keys:
         return keys_of(queue, self._layout)

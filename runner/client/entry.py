@@ -27,6 +27,7 @@ def wish_of(
     now_ms: int,
     server_now_ms: int,
     limit: int,
+    carrier: dict[str, str] | None = None,
 ) -> Wish:
     """Make the job of a call, and what it asks for as a unique one.
 
@@ -38,6 +39,7 @@ def wish_of(
         now_ms: this machine's clock, for people.
         server_now_ms: the server's clock as far as known: the job expires by it.
         limit: largest payload, in bytes.
+        carrier: context of the trace it is enqueued in.
 
     Raises:
         InvalidTask: it is no task.
@@ -49,7 +51,7 @@ def wish_of(
     args, kwargs = task.check(args, kwargs)
     key = task.placement.key or key
     at_ms, delay_ms, expires_at_ms = _times(task.placement, server_now_ms)
-    meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key or task.unique else "")
+    meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key or task.unique else "", c=carrier)
     try:
         payload = codec.encode_job(task.name, args, kwargs, now_ms, meta)
     except _UNENCODABLE as error:

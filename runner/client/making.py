@@ -8,12 +8,14 @@ from ..settings import Settings
 from ..settings.masking import masked_text
 from .client import Client
 from .intake import Bound
+from .traced import TracedClient
 
 
 def make_client(url: str, settings: Settings) -> Client:
     """Make a client for a server, by the settings; no I/O."""
     pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=settings.redis.connect_timeout)
-    return Client(
+    kind = TracedClient if settings.traces.enabled else Client
+    return kind(
         pool,
         layout=settings.redis.key_layout,
         address=masked_text(url),

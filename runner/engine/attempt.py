@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
+import msgspec
 
 from ..context import Context
 from ..errors import InvalidArguments, Snooze, Suspension
@@ -31,6 +32,8 @@ from ..outcome import (
     Suspended,
 )
 from ..rates import RateLimited
+from ..traces import THEIR_CARRIER
+from ..wire import codec
 
 if TYPE_CHECKING:
     from .envelope import Envelope
@@ -83,11 +86,21 @@ def rebuild(attempt: Attempt, runnable: "Runnable") -> Outcome | None:
     """Turn plain JSON into what the signature names; an Outcome when it does not fit."""
     if runnable.parameters is None:
         return None
+    if THEIR_CARRIER in attempt.kwargs and THEIR_CARRIER not in runnable.parameters.names:
+        _adopt_trace(attempt)
     try:
         attempt.args, attempt.kwargs = runnable.parameters.rebuild(attempt.task, attempt.args, attempt.kwargs)
     except InvalidArguments as error:
         return Dead("invalid_arguments", error)
     return None
+
+
+def _adopt_trace(attempt: Attempt) -> None:
+    """Take what an instrumented arq client put among the arguments for what it is: a trace's context."""
+    given = attempt.kwargs.pop(THEIR_CARRIER)
+    if isinstance(given, dict):
+        carrier = {name: value for name, value in given.items() if isinstance(value, str)}
+        attempt.meta = msgspec.structs.replace(attempt.meta or codec.Meta(), c=carrier)
 
 
 def prepare(attempt: Attempt, runnable: "Runnable", shared: Mapping[str, Any], enqueue_time: Any) -> Context:

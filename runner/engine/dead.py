@@ -14,7 +14,7 @@ from ..outcome import DEAD_REASONS
 from ..tasks import Task
 from ..wire import codec
 from ..wire.dead_scripts import DeadScripts
-from ..wire.keys import Keys
+from ..wire.keys import Keys, name_of
 from ..wire.scripts import End, Execute
 from .function import Runnable, TaskFunction
 
@@ -24,7 +24,6 @@ UNTOLD = 10
 """Deaths no worker saw that one look tells of."""
 
 _NOTE = re.compile(r"(\S*) ?(\d*) ?")
-_TAGGED = re.compile(r"arq:\{(.*)\}:queue")
 _FIELDS = ("reason", "attempts", "at", "note", "r", "payload")
 
 
@@ -44,7 +43,7 @@ def with_follower(
         return end
     reason, _, history = end.note.partition(" ")
     note = parse(history.encode())
-    told = _told(end.job_id, _name(queue), reason, end.attempt, note, payload)
+    told = _told(end.job_id, name_of(queue), reason, end.attempt, note, payload)
     job = _job(follower, told)
     return end._replace(note=f"{reason} {len(job)} {job.decode()}{history}")
 
@@ -147,10 +146,3 @@ def _told(
 
 def _job(follower: Task[..., Any], told: dict[str, Any]) -> bytes:
     return codec.encode_job(follower.name, (told,), {}, SYSTEM_CLOCK.now_ms(), codec.Meta())
-
-
-def _name(queue: str) -> str:
-    tagged = _TAGGED.fullmatch(queue)
-    if tagged is not None:
-        return tagged[1]
-    return "default" if queue == "arq:queue" else queue.removeprefix("arq:queue:")

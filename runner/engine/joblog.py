@@ -56,7 +56,7 @@ class RunnerLog:
                 word,
                 f"{took} ms, attempt {attempt.number}",
                 why,
-                extra={"job_id": attempt.job_id},
+                extra={"job_id": attempt.job_id, "outcome": word},
             )
 
 

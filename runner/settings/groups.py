@@ -133,3 +133,11 @@ class HealthGroup(Group):
     host: str = Field(
         default="127.0.0.1", description="0.0.0.0 lets other machines in; nobody is asked who it is (address)"
     )
+
+
+class TracesGroup(Group):
+    """Traces by OpenTelemetry."""
+
+    enabled: bool = Field(
+        default=False, description="a span of each enqueue and each attempt, by the SDK that you set up"
+    )

@@ -1,6 +1,8 @@
 """Nothing secret reaches an error line, a log or ``runner config show``."""
 
 import re
+from collections.abc import Mapping
+from typing import Any, cast
 
 from .model import SECRETS
 
@@ -17,6 +19,25 @@ _QUERY = re.compile(r"([?&](?:username|password|token)=)[^&\s\"']*", re.IGNORECA
 _SIGNING_KEY = re.compile(r"()whsec_[^\s\"',\]}]*")
 _ASSIGNMENT = re.compile(r"([^=#\[]*=\s*)")
 _HEADER = re.compile(r"\s*\[+([^\[\]]*)\]+")
+
+
+_LOGGED_NAME = (
+    r"[\w.-]{0,40}(?:secret|passw(?:or)?d|passwd|pwd|credential|token|api[_-]?key|private[_-]?key|signing[_-]?key"
+    r"|authorization|cookie)"
+)
+_LOGGED = (
+    re.compile(r"(\w://)[^\s/@\"']*@"),
+    _QUERY,
+    _SIGNING_KEY,
+    re.compile(r"()\b[sr]k_(?:live|test)_\w+"),
+    re.compile(r"(\b(?:Bearer|Basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE),
+    re.compile(
+        rf"(\b{_LOGGED_NAME}[\"']?\s*[=:]\s*)(?!(?:Bearer|Basic)\b)"
+        r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&})\]]+)",
+        re.IGNORECASE,
+    ),
+)
+_HIDDEN_NAME = re.compile(_LOGGED_NAME, re.IGNORECASE)
 
 
 def is_secret(key: str) -> bool:
@@ -62,3 +83,25 @@ def masked_line(lines: list[str], index: int) -> str:
     for secret in (_USERINFO_IN_LINE, _QUERY, _SIGNING_KEY):
         line = secret.sub(lambda m: (m[1] or "") + "*" * (len(m[0]) - len(m[1] or "")), line)
     return line
+
+
+def redacted_text(text: str) -> str:
+    """Give a line of a log without what looks like a secret in it: passwords in addresses, keys, tokens."""
+    text = text.encode(errors="backslashreplace").decode()
+    for secret in _LOGGED:
+        text = secret.sub(lambda m: m[1] + "***" + ("@" if m[0].endswith("@") else ""), text)
+    return text
+
+
+def redacted(name: str, value: Any) -> Any:
+    """Give a value as it may be logged under a name: hidden by its name, or by the names and texts inside."""
+    if _HIDDEN_NAME.fullmatch(name) and value:
+        return HIDDEN
+    if isinstance(value, str):
+        return redacted_text(value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {redacted_text(str(key)): redacted(str(key), item) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [redacted("", item) for item in cast("list[Any]", value)]
+    return value if isinstance(value, bool | int | float | None) else redacted_text(repr(value))

@@ -5,7 +5,16 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .groups import DeadGroup, Group, HealthGroup, LimitsGroup, LogsGroup, RedisGroup, WorkerGroup
+from .groups import (
+    DeadGroup,
+    Group,
+    HealthGroup,
+    LimitsGroup,
+    LogsGroup,
+    RedisGroup,
+    TracesGroup,
+    WorkerGroup,
+)
 from .job_groups import PaymentsGroup, WebhooksGroup
 from .queues import QueueTables
 from .rate_limits import RateLimitTables
@@ -30,6 +39,7 @@ class Settings(BaseSettings):
     limits: LimitsGroup = LimitsGroup()
     logs: LogsGroup = LogsGroup()
     health: HealthGroup = HealthGroup()
+    traces: TracesGroup = TracesGroup()
     webhooks: WebhooksGroup = WebhooksGroup()
     payments: PaymentsGroup = PaymentsGroup()
     queues: QueueTables = Field(default={})

@@ -27,12 +27,14 @@ class Meta(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
         x: server ms after which the job no longer starts; 0 for never.
         n: random word of the enqueue call, so that a re-sent enqueue is recognised; empty for random ids.
         b: bulk id, empty for none.
+        c: context of the trace it was enqueued in, as W3C headers; None for none.
     """
 
     v: int = 1
     x: int = 0
     n: str = ""
     b: str = ""
+    c: dict[str, str] | None = None
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):

@@ -39,6 +39,7 @@ ran out. A letter has them all too, and ``payload``, ``queue`` (its ZSET), ``rea
 (died at ms), ``note`` (its last attempt) and ``bytes``.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +47,8 @@ Layout = Literal["classic", "tagged"]
 
 DEFAULT_QUEUE = "default"
 WORKERS = "runner:workers"
+
+_TAGGED = re.compile(r"arq:\{(.*)\}:queue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,12 @@ def keys_of_arq_queue(queue_name: str) -> Keys:
     """Give the keys of a queue that is named as arq names it: by its ZSET."""
     name = DEFAULT_QUEUE if queue_name == "arq:queue" else queue_name.removeprefix("arq:queue:")
     return _keys(name, queue_name, "arq:", "runner:", name)
+
+
+def name_of(queue: str) -> str:
+    """Give the name of the queue that has this ZSET."""
+    tagged = _TAGGED.fullmatch(queue)
+    return tagged[1] if tagged is not None else keys_of_arq_queue(queue).name
 
 
 def worker(name: str) -> str:
