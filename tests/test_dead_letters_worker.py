@@ -249,7 +249,7 @@ def test_on_dead_is_a_task_that_takes_a_dict(on_dead: Any, complaint: str | None
 
 def test_an_event_that_is_not_in_the_table_is_refused() -> None:
     """Neither heard nor told: a misspelt alert would never ring."""
-    with pytest.raises(ValueError, match=r"no event 'job.died'; there is job.dead"):
+    with pytest.raises(ValueError, match=r"no event 'job.died'; there is job.+job.dead"):
         events.subscribe("job.died", print)
     with pytest.raises(TypeError, match=r"job\.dead has the fields job_id"):
         events.emit("job.dead", job_id="a")

@@ -45,9 +45,7 @@ def wish_of(
         InvalidTask: it is no task.
         InvalidJob: its arguments do not fit, have no JSON form or are too large, or its place does not fit.
     """
-    if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f"only tasks can be enqueued, not {task!r}: put @task above its 'async def' and pass it itself"
-        raise InvalidTask(msg)
+    _refuse_others(task)
     args, kwargs = task.check(args, kwargs)
     key = task.placement.key or key
     at_ms, delay_ms, expires_at_ms = _times(task.placement, server_now_ms)
@@ -70,6 +68,12 @@ def _sole(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
         raise InvalidJob(msg)
     named = task.parameters.named(task.name, *task.parameters.delivered(task.name, args, kwargs))
     return unique.claim(task.name, placed.queue or task.queue, named)
+
+
+def _refuse_others(task: Any) -> None:
+    if not isinstance(task, Task):
+        msg = f"only tasks can be enqueued, not {task!r}: put @task above its 'async def' and pass it itself"
+        raise InvalidTask(msg)
 
 
 def _times(placed: Placement, server_now_ms: int) -> tuple[int, int, int]:
