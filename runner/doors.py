@@ -1,11 +1,13 @@
-"""What a connected runner opens beside its client: dead letters, schedules, limits, health."""
+"""What a connected runner opens beside its client: each door reads or administers one thing."""
 
 from abc import ABC, abstractmethod
 
 from .client import Client
 from .dead_letters import DeadLetters
 from .health import Health
+from .inspector import Inspector
 from .limits import Limits
+from .queues import Queues
 from .registry import Registry
 from .schedules.door import Schedules
 from .schedules.schedule import Schedule
@@ -63,6 +65,17 @@ class Doors(ABC):
             registry=self.registry,
             declared=self.declared_schedules,
         )
+
+    @property
+    def inspector(self) -> Inspector:
+        """What there is: queues, jobs, workers; inside ``async with runner``."""
+        queues, layout = self.settings.worker.queues, self.settings.redis.key_layout
+        return Inspector(self.client.execute, info=self.client.info, queues=queues, layout=layout)
+
+    @property
+    def queues(self) -> Queues:
+        """What may be done to queues and waiting jobs, inside ``async with runner``."""
+        return Queues(self.client, self.inspector, self.dead, registry=lambda: self.registry, by="api")
 
     @property
     def limits(self) -> Limits:

@@ -18,6 +18,9 @@
     ├── SignalTimeout          ctx.wait_for: the signal did not come in time (also a TimeoutError)
     ├── NotDead                there is no dead letter of that id (any more)
     ├── ReplayRefused          a dead letter stays: a job of its id is alive, or its payload is gone
+    ├── UnknownJob             there is no job of that id (any more)
+    ├── UnknownQueue           settings name no such queue
+    ├── ChangeRefused          a job stays as it is: it runs, has ended, or was changed by somebody else
     ├── UnknownSchedule        there is no schedule of that name
     ├── BrokenExport           a file of dead letters is damaged; names the line, and nothing was imported
     └── JobError               what a caller that waits for a result can see
@@ -152,6 +155,18 @@ class SignalTimeout(RunnerError, TimeoutError):
 
 class NotDead(RunnerError):
     """There is no dead letter of that id."""
+
+
+class UnknownJob(RunnerError):
+    """There is no job of that id."""
+
+
+class UnknownQueue(RunnerError):
+    """Settings name no such queue."""
+
+
+class ChangeRefused(RunnerError):
+    """A job cannot be changed as asked."""
 
 
 class UnknownSchedule(RunnerError):

@@ -1,16 +1,31 @@
 """The command ``runner``: its root, which knows the commands by name and imports only the one that is called.
 
-Exit codes: 0 done; 1 failed; 2 usage or settings; 3 the server cannot be reached;
-4 not found; 130 Ctrl-C.
+Exit codes: 0 done; 1 failed, or not healthy; 2 usage or settings; 3 the server cannot be reached; 4 not
+found; 5 refused: not confirmed, more than ``--limit``, or a job that cannot be changed; 130 Ctrl-C. Data
+goes to stdout, all else to stderr.
 """
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import Annotated, Any, NamedTuple
 
-from ..errors import InvalidTask, MissingExtra, NotDead, RunnerError, ServerUnreachable, SettingsError
+from ..errors import (
+    ChangeRefused,
+    InvalidJob,
+    InvalidTask,
+    MissingExtra,
+    NotDead,
+    ReplayRefused,
+    RunnerError,
+    ServerUnreachable,
+    SettingsError,
+    UnknownJob,
+    UnknownQueue,
+    UnknownSchedule,
+)
 
 
 class Command(NamedTuple):
@@ -23,6 +38,12 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "worker": Command("runner.cli.work", "app", "Run jobs, by settings.toml or an arq settings class."),
+    "enqueue": Command("runner.cli.enqueue", "app", "Make a job of a task and JSON arguments."),
+    "status": Command("runner.cli.status", "app", "Show queues and workers on one screen."),
+    "top": Command("runner.cli.top", "app", "Watch queues and workers, live."),
+    "jobs": Command("runner.cli.jobs", "app", "List, show, cancel, retry and edit jobs."),
+    "queues": Command("runner.cli.queues", "app", "List, pause, resume, drain and purge queues."),
+    "workers": Command("runner.cli.workers", "app", "List workers: what they serve, how busy they are."),
     "dead": Command("runner.cli.dead", "app", "List, replay, delete, export and import dead letters."),
     "limits": Command("runner.cli.limits", "app", "See rate limits, and change them for all workers."),
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
@@ -35,8 +56,14 @@ EXIT_CODES: dict[type[RunnerError], int] = {
     SettingsError: 2,
     MissingExtra: 2,
     InvalidTask: 2,
+    InvalidJob: 2,
     ServerUnreachable: 3,
     NotDead: 4,
+    UnknownJob: 4,
+    UnknownQueue: 4,
+    UnknownSchedule: 4,
+    ChangeRefused: 5,
+    ReplayRefused: 5,
     RunnerError: 1,
 }
 """The first class that fits decides."""
@@ -48,9 +75,17 @@ def main() -> None:
         _root()(prog_name="runner")
     except RunnerError as error:
         print(str(error) or type(error).__name__, file=sys.stderr)
-        sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+        sys.exit(exit_code_of(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read us, as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def exit_code_of(error: RunnerError) -> int:
+    """Give the exit code that an error of ours ends in."""
+    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
 
 
 def _root() -> Any:

@@ -3,11 +3,8 @@
 Data goes to stdout, all else to stderr. What touches many letters counts them and asks; ``--yes`` answers.
 """
 
-import asyncio
 import contextlib
-import getpass
 import json
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,7 +14,10 @@ import typer
 
 from ..app import Runner
 from ..dead_letters import DeadLetters, Edit, Filter, Tally
-from ..errors import NotDead, ReplayRefused, RunnerError
+from ..errors import NotDead, ReplayRefused
+from . import exit_code_of
+from .asking import confirm, refuse_unless
+from .connected import actor, run
 from .dead_options import (
     All,
     Cursor,
@@ -35,9 +35,9 @@ from .dead_options import (
     filter_of,
     read_edit,
     read_rate,
-    refuse_unless,
 )
-from .dead_view import Meter, as_plain, print_letter, print_letters
+from .dead_view import as_plain, print_letter, print_letters
+from .meter import Meter
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ def replay(
         if dry_run or not total:
             print(f"{total} would be replayed" if dry_run else "nothing to replay")
             return
-        _ask(f"Replay {total} dead letters?", yes=yes)
+        confirm(f"Replay {total} dead letters?", yes=yes)
         with Meter("replayed", total, resume="the same command and --cursor '{}'") as meter:
             tally = await dead.replay_many(
                 wanted, queue=queue, cursor=cursor, rate=pace, on_progress=meter.advance
@@ -133,7 +133,7 @@ def discard(
     ids: Annotated[list[str], typer.Argument(metavar="ID…")], queue: Queue = None, yes: Yes = False
 ) -> None:
     """Delete single dead letters for good."""
-    _ask(f"Delete {len(ids)} dead letters for good?", yes=yes)
+    confirm(f"Delete {len(ids)} dead letters for good?", yes=yes)
     _run(lambda dead: _each(ids, lambda one: dead.discard(one, queue=queue), "discarded"))
 
 
@@ -152,7 +152,9 @@ def purge(
         if dry_run or not total:
             print(f"{total} would be deleted" if dry_run else "nothing to delete")
             return
-        _ask(f"{total} dead letters will be deleted for good. Type their number:", yes=yes, answer=str(total))
+        confirm(
+            f"{total} dead letters will be deleted for good. Type their number:", yes=yes, answer=str(total)
+        )
         with Meter("deleted", total, resume="the same command and --cursor '{}'") as meter:
             tally = await dead.purge(wanted, queue=queue, cursor=cursor, on_progress=meter.advance)
         _close(tally, "deleted")
@@ -212,20 +214,14 @@ def log(
 
 
 def _run(act: Callable[[DeadLetters], Awaitable[T]]) -> T:
-    """Do it inside a connected runner, made from settings."""
+    """Do it to the dead letters, in the name of who sits here."""
 
-    async def inside() -> T:
-        async with Runner.from_settings() as runner:
-            dead = runner.dead
-            dead.by = f"{getpass.getuser()}@{socket.gethostname()}"
-            try:
-                return await act(dead)
-            except ValueError as error:
-                if isinstance(error, RunnerError):
-                    raise
-                raise typer.BadParameter(str(error)) from None
+    async def inside(runner: Runner) -> T:
+        dead = runner.dead
+        dead.by = actor()
+        return await act(dead)
 
-    return asyncio.run(inside())
+    return run(inside)
 
 
 async def _each(ids: list[str], act: Callable[[str], Awaitable[None]], done: str) -> None:
@@ -237,21 +233,9 @@ async def _each(ids: list[str], act: Callable[[str], Awaitable[None]], done: str
             print(f"{job_id} {done}")
         except (NotDead, ReplayRefused) as error:
             print(error, file=sys.stderr)
-            code = max(code, 4 if isinstance(error, NotDead) else 1)
+            code = max(code, exit_code_of(error))
     if code:
         raise typer.Exit(code)
-
-
-def _ask(question: str, *, yes: bool, answer: str = "") -> None:
-    """Let a person confirm with y, or with ``answer`` when given; a script has to say ``--yes``."""
-    if yes:
-        return
-    refuse_unless(sys.stdin.isatty(), f"{question} Say --yes where nobody can be asked")
-    typer.echo(f"{question} " + ("" if answer else "[y/N] "), nl=False, err=True)
-    given = sys.stdin.readline().strip()
-    if given != answer if answer else given.lower() not in {"y", "yes"}:
-        print("nothing was done", file=sys.stderr)
-        raise typer.Exit(1)
 
 
 def _close(tally: Tally, done: str) -> None:

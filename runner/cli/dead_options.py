@@ -1,6 +1,5 @@
 """What the commands of ``runner dead`` are asked with, and how it is read."""
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from ..clock import SYSTEM_CLOCK
 from ..dead_letters import Edit, Filter
 from ..settings.units import parse_duration
+from .asking import read_json, refuse_unless
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="These only.")]
 Task = Annotated[str, typer.Option(help="Name of the task; * and ? stand for any.")]
@@ -55,30 +55,10 @@ def read_edit(values: list[str] | None, args: str | None, kwargs: str | None) ->
         refuse_unless(
             bool(equals and name), f"--edit is NAME=JSON, as amount=5 or name='\"Ann\"'; not {pair!r}"
         )
-        named[name] = _json(f"--edit {name}", value)
-    given_args = None if args is None else _json("--args", args)
-    given_kwargs = None if kwargs is None else _json("--kwargs", kwargs)
-    refuse_unless(given_args is None or isinstance(given_args, list), "--args is a JSON list")
-    refuse_unless(given_kwargs is None or isinstance(given_kwargs, dict), "--kwargs is a JSON object")
+        named[name] = read_json(f"--edit {name}", value)
+    given_args = None if args is None else read_json("--args", args, list)
+    given_kwargs = None if kwargs is None else read_json("--kwargs", kwargs, dict)
     return Edit(named, given_args, given_kwargs)
-
-
-def refuse_unless(condition: bool, message: str) -> None:
-    """Refuse a command line that cannot be meant.
-
-    Raises:
-        typer.BadParameter: the condition is not met.
-    """
-    if not condition:
-        raise typer.BadParameter(message)
-
-
-def _json(option: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        msg = f"{option} takes JSON, so text stands in double quotes: '\"Ann\"'; {text!r} is none ({error})"
-        raise typer.BadParameter(msg) from None
 
 
 def _moment(text: str | None) -> int:

@@ -1,6 +1,5 @@
 """``runner limits``: see rate limits, and change them for all workers at once."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -8,9 +7,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from ..app import Runner
-from ..errors import RunnerError
 from ..limits import Limit, Limits
+from .connected import run
 
 T = TypeVar("T")
 
@@ -70,18 +68,7 @@ def remove(name: Name) -> None:
 
 
 def _run(act: Callable[[Limits], Awaitable[T]]) -> T:
-    """Do it inside a connected runner, made from settings."""
-
-    async def inside() -> T:
-        async with Runner.from_settings() as runner:
-            try:
-                return await act(runner.limits)
-            except ValueError as error:
-                if isinstance(error, RunnerError):
-                    raise
-                raise typer.BadParameter(str(error)) from None
-
-    return asyncio.run(inside())
+    return run(lambda runner: act(runner.limits))
 
 
 def _line(limit: Limit) -> str:

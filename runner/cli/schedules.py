@@ -1,6 +1,5 @@
 """``runner schedules``: what recurs, when it comes next, and what may be done about it."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -9,9 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ..app import Runner
-from ..errors import RunnerError, SettingsError
+from ..errors import SettingsError
 from ..schedules.door import Schedules, Standing
+from .asking import read_json
+from .connected import run as run_connected
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 T = TypeVar("T")
@@ -85,8 +85,8 @@ def add(
     ] = "{}",
 ) -> None:
     """Make a schedule, or change the one of that name."""
-    given = {**_json("--options", options, dict), "args": _json("--args", args, list)}
-    given["kwargs"] = _json("--kwargs", kwargs, dict)
+    given = {**read_json("--options", options, dict), "args": read_json("--args", args, list)}
+    given["kwargs"] = read_json("--kwargs", kwargs, dict)
     is_new = _with(lambda door: door.upsert(name, task=task, cron=cron, every=every or None, tz=tz, **given))
     print("added" if is_new else "changed")
 
@@ -112,16 +112,7 @@ def backfill(
 
 
 def _with(act: Callable[[Schedules], Awaitable[T]]) -> T:
-    async def connected() -> T:
-        async with Runner.from_settings() as runner:
-            return await act(runner.schedules)
-
-    try:
-        return asyncio.run(connected())
-    except RunnerError:
-        raise
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+    return run_connected(lambda runner: act(runner.schedules))
 
 
 def _plain(each: Standing) -> dict[str, Any]:
@@ -174,15 +165,3 @@ def _instant(option: str, text: str) -> datetime:
         msg = f"{option}: '{text}' is no instant with a zone, such as 2026-03-01T00:00:00Z"
         raise SettingsError(msg)
     return moment
-
-
-def _json(option: str, text: str, kind: type) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        msg = f"{option}: not JSON: {error}"
-        raise SettingsError(msg) from None
-    if not isinstance(value, kind):
-        msg = f"{option}: expected a JSON {'list' if kind is list else 'object'}, not {text}"
-        raise SettingsError(msg)
-    return value

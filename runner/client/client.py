@@ -172,15 +172,17 @@ class Client:
         """Give all the server knows of a job."""
         return await self._patiently(lambda: read_info(self._link.execute, self._keys(queue), job_id))
 
-    async def cancel(self, queue: str, job_id: str) -> bool:
-        """Cancel a job; see ``Job.cancel``."""
+    async def cancel(self, queue: str, job_id: str, *, only_waiting: bool = False) -> bool:
+        """Cancel a job; see ``Job.cancel``. ``only_waiting``: a running one is left alone: False."""
         keys = self._keys(queue)
         data = await self._patiently(lambda: self._link.execute("GET", keys.job(job_id)))
         result = _cancelled_envelope(data, keys, job_id, self._clock.now_ms())
         asked = await self._patiently(
-            lambda: self._scripts.cancel(keys, job_id, result=result, keep_ms=CANCELLED_KEPT_MS)
+            lambda: self._scripts.cancel(
+                keys, job_id, result=result, keep_ms=CANCELLED_KEPT_MS, only_waiting=only_waiting
+            )
         )
-        return asked != 0
+        return asked in (1, 2)
 
     async def signal(self, queue: str, job_id: str, name: str, data: Any, *, key: str | None) -> None:
         """Hand data to a job; see ``Job.signal``."""

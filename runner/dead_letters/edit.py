@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -12,7 +12,22 @@ from ..json_values import encode_rich
 from ..registry import Registry
 from ..tasks import Task
 from ..wire import codec
-from .letter import Letter, parse
+from .letter import parse
+
+
+class Editable(Protocol):
+    """A letter, or a job that waits; attributes as ``Letter`` has them."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def payload(self) -> bytes | None: ...
+    @property
+    def args(self) -> Sequence[Any] | None: ...
+    @property
+    def kwargs(self) -> Mapping[str, Any] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +45,7 @@ class Edit:
     kwargs: Mapping[str, Any] | None = None
 
 
-def edited_payload(letter: Letter, edit: Edit, registry: Registry) -> bytes:
+def edited_payload(letter: Editable, edit: Edit, registry: Registry) -> bytes:
     """Give the payload with changed arguments; all its other fields stay as they are.
 
     Raises:

@@ -14,6 +14,7 @@
     runner:<name>:dead-untold    …                             SET     ours   deaths no worker saw
     runner:<name>:dead-audit     …                             STREAM  ours   who replayed, discarded, …
     runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
+    runner:<name>:paused         …                             HASH    ours   who paused the queue, since when
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
     runner:unique:<digest>       …                             STRING  ours   since ms, id of the one such job
@@ -94,6 +95,11 @@ class Keys:
     def dead_audit(self) -> str:
         """STREAM of what people did to dead letters."""
         return self.dead + "-audit"
+
+    @property
+    def paused(self) -> str:
+        """HASH, there while the queue is paused: at (ms), by."""
+        return self.dead.removesuffix("dead") + "paused"
 
     @property
     def schedules(self) -> str:

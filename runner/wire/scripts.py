@@ -117,7 +117,7 @@ class Scripts:
         """Lease up to ``limit`` (1..500) due jobs."""
         reply = await self._run(
             "claim",
-            (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort, keys.ward),
+            (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort, keys.ward, keys.paused),
             (keys.arq, keys.ours, now_ms, token, worker, limit, lease_ms, int(is_idle), int(is_resent)),
         )
         jobs = [
@@ -157,12 +157,21 @@ class Scripts:
         lost = await self._run("renew", names, (keys.arq, now_ms, lease_ms, *flat))
         return [job_id.decode() for job_id in lost]
 
-    async def cancel(self, keys: Keys, job_id: str, *, result: bytes, keep_ms: int, now_ms: int = 0) -> int:
-        """End a waiting job or ask for a running one to stop: 0 no such job, 1 cancelled, 2 asked."""
+    async def cancel(
+        self,
+        keys: Keys,
+        job_id: str,
+        *,
+        result: bytes,
+        keep_ms: int,
+        only_waiting: bool = False,
+        now_ms: int = 0,
+    ) -> int:
+        """End a waiting job or ask a running one to stop: 0 no such job, 1 cancelled, 2 asked, 3 runs on."""
         return await self._run(
             "cancel",
             (keys.queue, keys.running, keys.suspects, keys.abort),
-            (keys.arq, keys.ours, now_ms, job_id, result, keep_ms),
+            (keys.arq, keys.ours, now_ms, job_id, result, keep_ms, int(only_waiting)),
         )
 
     async def progress(self, keys: Keys, job_id: str, *, token: str, note: str) -> int:

@@ -10,7 +10,8 @@
 -- ARGV  id        str   the job
 -- ARGV  result    str   envelope that says cancelled
 -- ARGV  keep_ms   int   how long it is kept; negative for ever, 0 not at all
--- GIVES 0 there is no such job (any more), 1 cancelled (also by this very call, sent before), 2 asked
+-- ARGV  only_waiting int 1: leave a running job alone
+-- GIVES 0 there is no such job (any more), 1 cancelled (also by this very call, sent before), 2 asked, 3 left alone
 -- FAILS nothing
 -- COST  O(log n)
 -- USES  now text keep resign erase
@@ -18,6 +19,9 @@ if not redis.call('ZSCORE', queue, id) then
   return redis.call('GET', arq .. 'result:' .. id) == result and 1 or 0
 end
 if redis.call('EXISTS', arq .. 'in-progress:' .. id) == 1 or redis.call('HEXISTS', running, id) == 1 then
+  if only_waiting == 1 then
+    return 3
+  end
   redis.call('ZADD', abort, text((now(now_ms))), id)
   return 2
 end

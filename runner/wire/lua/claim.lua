@@ -6,6 +6,7 @@
 -- KEYS  dead       zset  dead letters
 -- KEYS  abort      zset  cancellations asked for
 -- KEYS  ward       str   the worker that becomes idle to run suspects
+-- KEYS  paused     hash  there while nothing of this queue shall start
 -- ARGV  arq        str   prefix of arq's keys
 -- ARGV  ours       str   prefix of our keys
 -- ARGV  now_ms     int   0 = ask the server
@@ -22,7 +23,7 @@
 -- COST  O(log n + limit); looks at most at 1,000 jobs that cannot be taken; is_resent adds O(running)
 -- USES  now text owner holds settle vacant recollect judge exhume weigh bury resign erase grant enter report give_back recall
 -- USES  waiting next_due isolate
-limit = math.min(limit, 500)
+limit = redis.call('EXISTS', paused) == 1 and 0 or math.min(limit, 500)
 local at, at_us = now(now_ms)
 local lease_end, fresh_fence, since = text(at + lease_ms), text(at_us), text(at)
 local found, taken, alone = { at, -1, 0, 0 }, 0, 0
@@ -74,5 +75,5 @@ while taken < limit and alone == 0 and looked < limit + 1000 do
   end
 end
 found[2] = next_due(queue, at)
-found[4] = isolate(ward, suspects, worker, is_idle, lease_ms)
+found[4] = limit > 0 and isolate(ward, suspects, worker, is_idle, lease_ms) or 0
 return found

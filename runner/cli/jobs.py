@@ -1,0 +1,171 @@
+"""``runner jobs``: list, show, cancel, retry and edit jobs."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from ..app import Runner
+from ..dead_letters import Edit
+from ..errors import ChangeRefused, ReplayRefused, UnknownJob
+from ..inspector import JobFilter
+from . import exit_code_of
+from .asking import confirm, refuse_unless, within
+from .connected import run
+from .dead_options import Cursor, DryRun, Queue, Yes, read_edit
+from .inspecting import JOB_COLUMNS, detail_plain, job_plain, job_row, print_detail
+from .meter import Meter
+from .showing import print_json, print_jsonl, print_table
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+Id = Annotated[str, typer.Argument(metavar="ID")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="These only.")]
+Task = Annotated[str, typer.Option(help="Name of the task; * and ? stand for any.")]
+Text = Annotated[str, typer.Option(help="Anywhere in id and arguments.")]
+Most = Annotated[int | None, typer.Option("--limit", min=1, help="Refuse to touch more than so many.")]
+
+
+@app.command("list")
+def list_(
+    task: Task = "", text: Text = "", queue: Queue = None,
+    state: Annotated[
+        str | None, typer.Option(help="running, ready, scheduled or dead; none: the first three.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Jobs at most.")] = 50,
+    look: Annotated[int, typer.Option(min=1, help="Jobs to look at, at most.")] = 10_000,
+    cursor: Cursor = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One object a job and line.")] = False,
+) -> None:  # fmt: skip
+    """List jobs in order of due; prints the cursor to go on with to stderr."""
+    wanted = JobFilter(task, text)
+    page = run(
+        lambda runner: runner.inspector.find(
+            wanted, queue=queue, state=state, cursor=cursor, limit=limit, look=look
+        )
+    )
+    plain = [job_plain(job) for job in page.jobs]
+    if as_json:
+        print_json({"jobs": plain, "cursor": page.cursor, "looked": page.looked})
+    elif as_jsonl:
+        print_jsonl(plain)
+    else:
+        print_table(JOB_COLUMNS, [job_row(job) for job in page.jobs])
+        if not plain and not page.cursor:
+            print("no such jobs; those that succeeded are in no list, runner jobs show ID", file=sys.stderr)
+    if page.cursor:
+        print(f"looked at {page.looked:,}; there is more: --cursor '{page.cursor}'", file=sys.stderr)
+
+
+@app.command()
+def show(
+    job_id: Id,
+    queue: Queue = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
+) -> None:
+    """Show all that is known of one job: arguments, attempts, why it waits, how it ended."""
+    job = run(lambda runner: runner.inspector.job(job_id, queue=queue))
+    if as_json:
+        print_json(detail_plain(job))
+    else:
+        print_detail(job)
+
+
+@app.command()
+def cancel(
+    ids: Ids = None, task: Task = "", text: Text = "", queue: Queue = None,
+    dry_run: DryRun = False, limit: Most = None, cursor: Cursor = "", yes: Yes = False,
+) -> None:  # fmt: skip
+    """Cancel jobs: by id, where a running one is asked to stop; or what waits in --queue, by task or text."""
+    if ids:
+        run(lambda runner: _each(ids, lambda job_id: _cancel(runner, job_id, queue)))
+        return
+    refuse_unless(queue is not None and bool(task or text), "name ids, or --queue with --task or --text")
+    sweep(queue or "", JobFilter(task, text), dry_run=dry_run, limit=limit, cursor=cursor, yes=yes)
+
+
+@app.command()
+def retry(ids: Annotated[list[str], typer.Argument(metavar="ID…")], queue: Queue = None) -> None:
+    """Let jobs start now: one that waits for its next attempt is due at once, a dead letter is replayed."""
+
+    async def one(runner: Runner, job_id: str) -> str:
+        was = await runner.queues.retry(job_id, queue=queue)
+        return f"{job_id} is due now; it was {was}"
+
+    run(lambda runner: _each(ids, lambda job_id: one(runner, job_id)))
+
+
+@app.command()
+def edit(
+    job_id: Id,
+    changes: Annotated[
+        list[str] | None, typer.Option("--edit", metavar="NAME=JSON", help="Another value for an argument.")
+    ] = None,
+    args: Annotated[str | None, typer.Option(metavar="JSON", help="All positional arguments anew.")] = None,
+    kwargs: Annotated[str | None, typer.Option(metavar="JSON", help="All keyword arguments anew.")] = None,
+    queue: Queue = None,
+) -> None:
+    """Change the arguments of a job that waits; they are checked against its task."""
+    given = read_edit(changes, args, kwargs)
+    refuse_unless(given != Edit(), "say what changes: --edit, --args or --kwargs")
+    run(lambda runner: runner.queues.edit(job_id, given, queue=queue))
+    print(f"{job_id} changed")
+
+
+def sweep(
+    queue: str,
+    wanted: JobFilter,
+    *,
+    dry_run: bool,
+    limit: int | None,
+    cursor: str,
+    yes: bool,
+    counted: bool = False,
+) -> None:
+    """Cancel what waits in a queue: count, ask, do; ``counted``: the count has to be typed back."""
+
+    async def act(runner: Runner) -> None:
+        queues = runner.queues
+        total = (await queues.purge(queue, wanted, cursor=cursor, dry_run=True)).matched
+        if dry_run or not total:
+            print(f"{total} would be cancelled" if dry_run else "nothing to cancel")
+            return
+        within(total, limit)
+        question = f"{total} jobs that wait in {queue} will be cancelled."
+        if counted:
+            confirm(f"{question} Type their number:", yes=yes, answer=str(total))
+        else:
+            confirm(f"{question} Go on?", yes=yes)
+        with Meter("cancelled", total, resume="the same command and --cursor '{}'") as meter:
+            tally = await queues.purge(queue, wanted, cursor=cursor, on_progress=meter.advance)
+        print(f"{tally.done} cancelled")
+        if tally.gone:
+            print(f"{tally.gone} left out: they had started, or were gone", file=sys.stderr)
+
+    run(act)
+
+
+async def _cancel(runner: Runner, job_id: str, queue: str | None) -> str:
+    job = (await runner.inspector.job(job_id, queue=queue)).info
+    if job.state.is_terminal:
+        msg = f"job '{job_id}' has ended already: it is {job.state}"
+        raise ChangeRefused(msg)
+    if not await runner.job(job_id, queue=job.queue).cancel():
+        msg = f"there is no job '{job_id}' (any more)"
+        raise UnknownJob(msg)
+    return f"{job_id} was asked to stop" if job.state == "running" else f"{job_id} cancelled"
+
+
+async def _each(ids: list[str], act: Callable[[str], Awaitable[str]]) -> None:
+    """Do it to one job after the other; what fails is told and the rest goes on."""
+    code = 0
+    for job_id in ids:
+        try:
+            print(await act(job_id))
+        except (UnknownJob, ChangeRefused, ReplayRefused) as error:
+            print(error, file=sys.stderr)
+            code = max(code, exit_code_of(error))
+    if code:
+        raise typer.Exit(code)
