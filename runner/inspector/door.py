@@ -128,8 +128,7 @@ class Inspector:
             wanted: which ones.
             cursor: of the page before; empty to begin.
             limit: jobs to give at most; of running ones a page has what the server gives in one step.
-            look: jobs to look at, at most: 100 for two round trips. A filter that wants few may give an empty
-                page with a cursor to go on.
+            look: jobs to look at, at most: 100 for two round trips. A page may be empty and have a cursor.
 
         Raises:
             UnknownQueue: settings name no such queue.

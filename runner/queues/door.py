@@ -8,7 +8,7 @@ from ..client import Client
 from ..dead_letters import DeadLetters, Edit, Tally
 from ..dead_letters.edit import edited_payload
 from ..errors import ChangeRefused, UnknownJob
-from ..inspector import Inspector, JobFilter, JobRow, QueueStanding
+from ..inspector import Inspector, JobFilter, JobPage, JobRow, QueueStanding
 from ..job import JobState
 from ..registry import Registry
 from ..wire.dead_scripts import Answer
@@ -135,12 +135,8 @@ class Queues:
                 page = await self._inspector.jobs(
                     queue, state, wanted, cursor=tally.cursor, limit=AT_ONCE, look=100
                 )
-                tally = replace(
-                    tally, looked=tally.looked + page.looked, matched=tally.matched + len(page.jobs)
-                )
-                if not dry_run:
-                    tally = tally.plus(await self._cancel(page.jobs))
-                tally = replace(tally, cursor=page.cursor)
+                answers = [] if dry_run else await self._cancel(page.jobs)
+                tally = _counted(tally, page).plus(answers)
                 if on_progress is not None:
                     on_progress(tally)
                 if not tally.cursor:
@@ -197,6 +193,11 @@ class Queues:
         given = edited_payload(job, edit, self._registry())
         keys = self._inspector.keys(job.info.queue)
         _check(await self._scripts.rewrite(keys, job_id, job.payload or b"", given), job_id)
+
+
+def _counted(tally: Tally, page: JobPage) -> Tally:
+    looked, matched = tally.looked + page.looked, tally.matched + len(page.jobs)
+    return replace(tally, looked=looked, matched=matched, cursor=page.cursor)
 
 
 def _check(answer: int, job_id: str) -> None:
