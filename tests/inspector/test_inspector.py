@@ -97,6 +97,7 @@ async def test_what_a_page_costs_does_not_grow_with_the_queue(runner: Runner, re
         return len(sent)
 
     await put(redis, *(f"few{n}" for n in range(200)))
+    await ask()  # loads the scripts
     before = await ask()
     for part in range(20):
         await put(redis, *(f"p{part}-{n}" for n in range(500)), payload=b"{}")
