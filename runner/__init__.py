@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import backoff
     from .app import Runner
+    from .breaker import Breaker, RetryBudget
     from .client import Bulk, Job, JobInfo
     from .context import Context
     from .effects import Idempotency, Lock
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "app": ("Runner",),
+    "breaker": ("Breaker", "RetryBudget"),
     "client": ("Bulk", "Job", "JobInfo"),
     "context": ("Context",),
     "effects": ("Idempotency", "Lock"),
@@ -104,6 +106,7 @@ _PLACES = {
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "Breaker",
     "Bulk",
     "Call",
     "Context",
@@ -130,6 +133,7 @@ __all__ = [
     "ResultGone",
     "ResultTimeout",
     "Retry",
+    "RetryBudget",
     "Runner",
     "RunnerError",
     "Schedule",

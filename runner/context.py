@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
+from .breaker import Breaker, Health, Verdict
 from .effects import DEFAULT_TTL_S
-from .errors import Delay, RunnerError, Snooze
+from .errors import Delay, RunnerError, Snooze, seconds
 from .rates import RateLimit
 
 if TYPE_CHECKING:
@@ -192,6 +193,31 @@ class Context(dict[str, Any]):
             Suspension: not now; let it pass.
         """
         return await self["durable"].wait_for(self.running, name, timeout)
+
+    def breaker(self, key: str, *, like: Breaker | None = None) -> AbstractAsyncContextManager[None]:
+        """Pass a gate whose key is known only now: ``async with ctx.breaker(f"host:{host}"): …``.
+
+        What the block raises is judged as of a declared breaker, and goes on.
+
+        Args:
+            key: of the gate.
+            like: with the numbers of this one; None for the defaults.
+
+        Raises:
+            Snooze: the gate is closed; let it pass: the job comes back and its attempt is not spent.
+        """
+        return self["gates"].guard(self.running, like or Breaker("gate"), key)
+
+    def report_health(self, verdict: Verdict, *, retry_after: Delay = 0, of: Breaker | None = None) -> None:
+        """Say how well the other side is, instead of what the end of this attempt says of it.
+
+        Args:
+            verdict: ok, failed, throttled (it asked for a wait) or none (nothing is known).
+            retry_after: the wait it asked for.
+            of: one of the task's breakers; None for all of them.
+        """
+        told = self.setdefault("health", {})
+        told["" if of is None else of.name] = Health(verdict, seconds(retry_after))
 
     def remaining(self) -> float | None:
         """Give the seconds left before the hard timeout; None when the task has none."""

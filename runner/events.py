@@ -42,6 +42,22 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "message": "its text",
         "worker": "name of the worker that tells",
     },
+    "gate.opened": {
+        "gate": "key of the gate that lets nobody through: the other side fails",
+        "queue": "name of the queue whose gate it is",
+        "until_ms": "server time at which probes are let through",
+        "why": "for people",
+    },
+    "gate.paused": {
+        "gate": "key of the gate that lets nobody through: the other side asked for a wait",
+        "queue": "name of the queue whose gate it is",
+        "until_ms": "server time at which the wait is over",
+        "why": "for people",
+    },
+    "gate.closed": {
+        "gate": "key of the gate that lets everybody through again",
+        "queue": "name of the queue whose gate it is",
+    },
     "schedule.ticked": {
         "schedule": "name of the schedule",
         "tick_ms": "when it was to tick",

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .arguments import Parameters
 from .backoff import Backoff
+from .breaker import Breaker, Breakers, breakers_of
 from .effects import Idempotency, Lock
 from .errors import Delay, InvalidTask, seconds
 from .placement import Placement, checked_queue
@@ -47,6 +48,7 @@ class Task(Generic[P, R]):
         lock: jobs whose lock has the same name run one at a time. None for none.
         rate_limits: tokens are taken of all of these before each attempt. Empty for none.
         unique: of calls that would do the same only one becomes a job. None: each becomes one.
+        breakers: the gates of all of these are passed before each attempt. Empty for none.
         on_dead: enqueued when a job of this task becomes a dead letter, in the same queue and the same step.
         prepare: normalises arguments at enqueue.
         placement: what ``using`` set.
@@ -63,6 +65,7 @@ class Task(Generic[P, R]):
     lock: Lock | None = None
     rate_limits: tuple[RateLimit, ...] = ()
     unique: Unique | None = None
+    breakers: tuple[Breaker, ...] = ()
     on_dead: "Task[..., Any] | None" = None
     prepare: Prepare | None = None
     placement: Placement = field(default_factory=Placement)
@@ -104,7 +107,7 @@ class Task(Generic[P, R]):
         if self.prepare is not None:
             args, kwargs = self.prepare(args, kwargs)
         self.parameters.check(self.name, args, kwargs)
-        if self.idempotency is not None or self.lock is not None or self.rate_limits:
+        if self.idempotency is not None or self.lock is not None or self.rate_limits or self.breakers:
             self._check_effects(args, kwargs)
         return args, kwargs
 
@@ -117,6 +120,8 @@ class Task(Generic[P, R]):
             self.lock.name_for(self.name, named)
         for limit in self.rate_limits:
             limit.claim(self.name, named)
+        for breaker in self.breakers:
+            breaker.gate(self.name, named)
 
 
 @overload
@@ -141,6 +146,7 @@ def task(
     lock: Lock | None = None,
     rate_limit: RateLimits = (),
     unique: Unique | None = None,
+    breaker: Breakers = (),
     on_dead: "Task[..., Any] | None" = None,
     prepare: Prepare | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Task[P, R]]: ...
@@ -157,8 +163,8 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
             ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
             ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
-            ``idempotency``, ``lock``, ``rate_limit`` (one or several), ``unique``, ``on_dead`` (another task;
-            it gets one dict: id, queue, task, reason, attempts, error, args, kwargs), ``prepare``.
+            ``idempotency``, ``lock``, ``rate_limit`` and ``breaker`` (one or several each), ``unique``, ``on_dead``
+            (a task; it gets one dict: id, queue, task, reason, attempts, error, args, kwargs), ``prepare``.
 
     Raises:
         InvalidTask: not a coroutine function, or options that are unknown or contradict each other.
@@ -190,6 +196,7 @@ def _declare(
     lock: Lock | None = None,
     rate_limit: RateLimits = (),
     unique: Unique | None = None,
+    breaker: Breakers = (),
     on_dead: Task[..., Any] | None = None,
     prepare: Prepare | None = None,
     **policy: Any,
@@ -206,6 +213,7 @@ def _declare(
         lock=lock,
         rate_limits=limits_of(rate_limit),
         unique=unique,
+        breakers=breakers_of(breaker),
         on_dead=_checked_follower(on_dead),
         prepare=prepare,
         parameters=Parameters(fn),
@@ -227,8 +235,8 @@ def _check_declared(made: Task[Any, Any]) -> None:
             raise TypeError(msg)
         if declared is not None:
             declared.check(names)
-    for limit in made.rate_limits:
-        limit.check(names)
+    for each in (*made.rate_limits, *made.breakers):
+        each.check(names)
 
 
 _DECLARED: Mapping[str, type[Idempotency | Lock | Unique]] = {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import arq.worker
 import msgspec
 
+from ..breaker import GateClosed
 from ..context import Context
 from ..errors import InvalidArguments, Snooze, Suspension
 from ..job import Attempt
@@ -152,7 +153,7 @@ def classify(error: BaseException, attempt: Attempt) -> Outcome:
         error = meant
     if isinstance(error, Suspension | BaseExceptionGroup) and (end := _suspended(error)) is not None:
         return end
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | GateClosed):
         return error.queued
     if isinstance(error, Snooze):
         return Snoozed(round(error.delay_s * 1000), error.reason)

@@ -10,9 +10,11 @@ from redis.asyncio.connection import ConnectionPool
 
 from ..durable import Durable
 from ..job import Attempt
+from ..middleware.breaker import Gatekeeper
 from ..middleware.effects import Effects
 from ..middleware.rate_limit import Limiter
 from ..wire.bell import Bell
+from ..wire.gates import GateScripts
 from ..wire.keys import Keys, keys_of, keys_of_arq_queue
 from ..wire.limits import LimitScripts
 from ..wire.scripts import Execute
@@ -63,6 +65,12 @@ def limiter_of(options: EngineOptions, execute: Execute) -> Limiter:
     """Give what takes tokens of rate limits for this worker's jobs."""
     scripts = LimitScripts(execute, layout=options.layout)
     return Limiter(scripts, rates=options.rate_limits, for_s=options.lease_s)
+
+
+def gatekeeper_of(queues: Sequence[ServedQueue], execute: Execute) -> Gatekeeper:
+    """Give what asks and tells the gates of this worker's queues."""
+    scripts = {each.keys.queue: GateScripts(execute, each.keys) for each in queues}
+    return Gatekeeper(scripts, {each.keys.queue: each.keys.name for each in queues})
 
 
 def effects_of(options: EngineOptions, execute: Execute, pool: ConnectionPool) -> Effects:

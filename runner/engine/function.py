@@ -12,6 +12,7 @@ from arq.worker import Retry as ArqRetry
 from ..arguments import Parameters
 from ..errors import Retry, Snooze
 from ..job import Attempt
+from ..middleware.breaker import ThroughGates
 from ..middleware.chain import CallNext, Middleware, compose
 from ..middleware.dead_letter import DeadLetter
 from ..middleware.idempotency import OnceForKey
@@ -112,6 +113,8 @@ def resolve(
     chain: list[Middleware] = [*around, DeadLetter()]
     if policy is not None:
         chain.append(BackoffRetry(policy))
+    if task is not None and task.breakers:
+        chain.append(ThroughGates(task.breakers, task.parameters))
     if task is not None and task.rate_limits:
         chain.append(AtARate(task.rate_limits, task.parameters))
     if task is not None and task.lock is not None:

@@ -181,6 +181,7 @@ class Worker(CronWorker):
         self._effects = self.ctx["effects"] = build.effects_of(self.options, self._execute, pool)
         self.ctx["durable"] = build.durable_of(self.options, self._execute, self._keys)
         self.ctx["limiter"] = build.limiter_of(self.options, self._execute)
+        self.ctx["gates"] = build.gatekeeper_of(self._queues, self._execute)
         self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
@@ -199,6 +200,8 @@ class Worker(CronWorker):
             with contextlib.suppress(*TROUBLE):
                 await presence.leave()
         self._is_serving = False
+        if (gatekeeper := self.ctx.get("gates")) is not None:
+            await gatekeeper.settled()
         if self._effects is not None:
             await self._effects.close()
         if self._link is not None:

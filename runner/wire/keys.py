@@ -23,6 +23,9 @@
     runner:schedule:<name>       …                             HASH    ours   last tick, rule, counts, jobs
     runner:<name>:schedules      runner:{<name>}:schedules     HASH    ours   schedule -> definition
     runner:<name>:schedules-new  …                             ZSET    ours   schedule -> its last change
+    runner:<name>:gate:<key>     runner:{<name>}:gate:<key>    HASH    ours   a gate: closed until, why; PX
+    runner:<name>:probes:<key>   …                             ZSET    ours   jobs let through -> until ms
+    runner:<name>:gates          …                             ZSET    ours   gates that hold jobs up
     runner:once:<digest>         runner:{effects}:once:<…>     HASH    ours   an idempotency record
     runner:lock:<name>           runner:{effects}:lock:<name>  HASH    ours   a lock's holder and fence
     runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
@@ -102,9 +105,23 @@ class Keys:
         return self.dead.removesuffix("dead") + "paused"
 
     @property
+    def here(self) -> str:
+        """Prefix of what belongs to this queue alone."""
+        return self.dead.removesuffix("dead")
+
+    @property
+    def gates(self) -> str:
+        """ZSET of gates that hold somebody up."""
+        return self.here + "gates"
+
+    def gate(self, key: str) -> str:
+        """A gate."""
+        return f"{self.here}gate:{key}"
+
+    @property
     def schedules(self) -> str:
         """HASH of the definitions of schedules made at run time."""
-        return self.dead.removesuffix("dead") + "schedules"
+        return self.here + "schedules"
 
     @property
     def schedule_changes(self) -> str:
