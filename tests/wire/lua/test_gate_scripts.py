@@ -19,7 +19,7 @@ START_MS = 1_700_000_000_000
 ENTER, REPORT = lua_loader.load("gate_enter"), lua_loader.load("gate_report")
 HOLD_MS = 60_000
 UNHURRIED = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -185,10 +185,10 @@ class Model:
 
 BREAKERS = st.builds(
     lambda **numbers: Breaker("k", open_cap=max(0.2, numbers["open_for"]) * 3, **numbers),
-    open_after=st.integers(2, 6),
+    open_after=st.sampled_from([2, 5, 50]),
     share=st.sampled_from([0.3, 0.5, 1.0]),
     volume=st.integers(2, 12),
-    window=st.sampled_from([0.05, 1, 60]),
+    window=st.sampled_from([0.4, 1.5, 60]),
     open_for=st.sampled_from([0.2, 30]),
     probes=st.integers(1, 3),
     close_after=st.integers(1, 3),
