@@ -163,8 +163,9 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
             ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
             ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
-            ``idempotency``, ``lock``, ``rate_limit`` and ``breaker`` (one or several each), ``unique``, ``on_dead``
-            (a task; it gets one dict: id, queue, task, reason, attempts, error, args, kwargs), ``prepare``.
+            ``idempotency``, ``lock``, ``rate_limit`` and ``breaker`` (one or several each), ``unique``,
+            ``on_dead`` (a task; it gets one dict: id, queue, task, reason, attempts, error, args,
+            kwargs), ``prepare``.
 
     Raises:
         InvalidTask: not a coroutine function, or options that are unknown or contradict each other.

@@ -229,6 +229,21 @@ def test_the_script_is_the_table(
         assert (desk.enter()[1] == "closed") == (desk.now_ms < model.until)
 
 
+def test_the_share_is_that_of_a_sliding_window(desk: Desk) -> None:
+    """A window that has just begun counts what came before it: the 20th call opens the breaker."""
+    breaker = Breaker("k", open_after=99, share=0.5, volume=20, window=60)
+    desk.now_ms = START_MS - START_MS % 60_000 - 1
+    for n in range(19):
+        assert desk.report("failed" if n % 2 else "ok", breaker=breaker)[0] == ""
+    desk.now_ms += 1
+    assert desk.report("failed", breaker=breaker)[3] == "opened"
+    desk.report("reset")
+    for n in range(19):
+        desk.report("failed" if n % 2 else "ok", breaker=breaker)
+    desk.now_ms += 90_000  # half of the window is over: half of what came before it counts
+    assert desk.report("failed", breaker=breaker)[3] == ""
+
+
 @UNHURRIED
 @given(
     budget=st.builds(
