@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         SignalTimeout,
         Snooze,
         SoftTimeout,
+        Undecided,
         UnsafeServer,
     )
     from .job import JobState
@@ -93,6 +94,7 @@ _PLACES = {
         "SignalTimeout",
         "Snooze",
         "SoftTimeout",
+        "Undecided",
         "UnsafeServer",
     ),
     "job": ("JobState",),
@@ -146,6 +148,7 @@ __all__ = [
     "Snooze",
     "SoftTimeout",
     "Task",
+    "Undecided",
     "Unique",
     "UnsafeServer",
     "backoff",

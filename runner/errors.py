@@ -34,6 +34,7 @@
     │                          ``except RunnerError`` in a task does not swallow it
     ├── Retry                  run again after a delay; spends an attempt
     ├── Snooze                 come back later; spends no attempt
+    ├── Undecided              nobody knows whether it happened: a dead letter, for a person to look at
     └── GiveUp                 do not try again: straight to the dead letters
 
 Suspension (a BaseException, so that no ``except Exception`` stops it) ends an attempt that sleeps or waits.
@@ -294,5 +295,16 @@ class GiveUp(JobSignal):
     """Do not try again: the job becomes a dead letter with reason ``gave_up``."""
 
     def __init__(self, reason: str = "given up") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Undecided(JobSignal):
+    """Nobody knows whether the effect happened, and trying again does not tell.
+
+    The job becomes a dead letter with reason ``undecided``; a saga neither goes on nor back then.
+    """
+
+    def __init__(self, reason: str = "undecided") -> None:
         super().__init__(reason)
         self.reason = reason

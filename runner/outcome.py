@@ -102,6 +102,7 @@ DEAD_REASONS = {
     "max_age": "the task's max_age passed before it succeeded",
     "max_snoozes": "it was snoozed more often than max_snoozes allows",
     "gave_up": "the task raised GiveUp, or an error its give_up_on names",
+    "undecided": "the task raised Undecided: nobody knows whether its effect happened",
     "conflict": "its idempotency key was used before with other arguments",
     "invalid_step": "a durable step used a name twice, or its result cannot be recorded",
     "no_signal": "a signal that it waited for did not come in time",

@@ -7,11 +7,13 @@
 | `gateway`, `stripe_shape`, `http_gateway` | what a gateway must do and can say; one over HTTP |
 | `store` | the ledger on the server, by scripts |
 | `desk`, `tasks` | one turn at an operation; the jobs |
+| `saga` | a payment as a step of a saga, and its undo |
 | `reconcile`, `report` | both ledgers compared; what is told |
 | `sandbox` | a gateway of our own, to try it all |
 """
 
 from .reconcile import payment_state, reconcile_payments
+from .saga import require_payment, undo_payment
 from .tasks import (
     capture_payment,
     process_payment,
@@ -28,6 +30,8 @@ __all__ = [
     "process_refund",
     "reconcile_payments",
     "refund_payment",
+    "require_payment",
     "resolve_unknown",
+    "undo_payment",
     "void_payment",
 ]

@@ -92,12 +92,36 @@ class Desk:
             return await self._write(begun.operation, holder.token, await self._look(begun.operation))
         return Turn(begun.verb, begun.wait_s, begun.operation, why=begun.operation["why"])
 
+    async def withdraw(self, request: Request, job: str, fence: int) -> Turn:
+        """Take a turn at an operation so that it will not be executed any more.
+
+        One that surely was not is closed as rejected, also when it was never begun: whoever comes late with
+        it finds that. Of any other it is found out what happened; nothing is sent.
+        """
+        holder = Holder(job, fence, secrets.token_hex(8))
+        begun = await self._begin(request, holder, 1, replays=False)
+        if begun.verb in ("ask", "look"):
+            step = await self._look(begun.operation)
+            if begun.verb != "ask" or step.to is not State.CREATED or step.wait_s:
+                return await self._write(begun.operation, holder.token, step)
+            begun = await self._begin(request, holder, 1, is_asked=True, replays=False)
+        if begun.verb == "send":
+            step = Step(to=State.REJECTED, reason="withdrawn before it was sent", evidence="withdrawn")
+            return await self._write(begun.operation, holder.token, step)
+        return Turn(begun.verb, begun.wait_s, begun.operation, why=begun.operation["why"])
+
     async def _begin(
-        self, request: Request, holder: Holder, attempt: int, *, is_asked: bool = False
+        self,
+        request: Request,
+        holder: Holder,
+        attempt: int,
+        *,
+        is_asked: bool = False,
+        replays: bool = True,
     ) -> Begun:
-        lease_s = 2 * self._timeout_s + MARGIN_S
+        lease_s, safe_s = 2 * self._timeout_s + MARGIN_S, self._safe_s if replays else 0
         return await self.store.begin(
-            request, holder, lease_s=lease_s, safe_s=self._safe_s, attempt=attempt, is_asked=is_asked
+            request, holder, lease_s=lease_s, safe_s=safe_s, attempt=attempt, is_asked=is_asked
         )
 
     async def _move(self, begun: Begun, token: str) -> Turn:

@@ -59,6 +59,44 @@ class Request:
         return _digest(msgspec.json.encode(_facts(self), order="sorted"))
 
 
+def charge_request(
+    order_id: str,
+    amount_minor: int,
+    currency: str,
+    source: str,
+    *,
+    customer: str = "",
+    capture: bool = True,
+) -> Request:
+    """Ask for money of an order."""
+    return Request(
+        kind="charge",
+        order_id=order_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        source=source,
+        customer=customer,
+        capture=capture,
+    )
+
+
+def capture_request(order_id: str, amount_minor: int, currency: str) -> Request:
+    """Ask for money that was authorized."""
+    return Request(kind="capture", order_id=order_id, amount_minor=amount_minor, currency=currency)
+
+
+def void_request(order_id: str) -> Request:
+    """Ask to let go of an authorization."""
+    return Request(kind="void", order_id=order_id)
+
+
+def refund_request(order_id: str, amount_minor: int, currency: str, refund_id: str) -> Request:
+    """Ask for some or all of it back."""
+    return Request(
+        kind="refund", order_id=order_id, name=refund_id, amount_minor=amount_minor, currency=currency
+    )
+
+
 def check(request: Request) -> None:
     """Refuse what can never be sent.
 

@@ -17,7 +17,7 @@ import msgspec
 
 from runner.backoff import exponential
 from runner.context import Context
-from runner.errors import GiveUp, InvalidArguments, JobSignal, Retry, Snooze
+from runner.errors import GiveUp, InvalidArguments, JobSignal, Retry, Snooze, Undecided
 from runner.tasks import Prepare, task
 
 from ..webhook import send_webhook
@@ -27,7 +27,14 @@ from .gateway import Kind
 from .money import refuse_card_data
 from .opening import desk_of
 from .report import result_of
-from .request import Request, check
+from .request import (
+    Request,
+    capture_request,
+    charge_request,
+    check,
+    refund_request,
+    void_request,
+)
 from .state import State
 from .store import Message, Operation
 
@@ -54,7 +61,7 @@ REFUSALS = {
 }
 
 
-def _prepare(kind: Kind) -> Prepare:
+def prepare_for(kind: Kind) -> Prepare:
     """Check a call at enqueue."""
 
     def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -74,44 +81,15 @@ def _prepare(kind: Kind) -> Prepare:
     return prepare
 
 
-def _charge(
-    order_id: str,
-    amount_minor: int,
-    currency: str,
-    source: str,
-    *,
-    customer: str = "",
-    capture: bool = True,
-) -> Request:
-    return Request(
-        kind="charge",
-        order_id=order_id,
-        amount_minor=amount_minor,
-        currency=currency,
-        source=source,
-        customer=customer,
-        capture=capture,
-    )
+_REQUESTS: dict[Kind, Any] = {
+    "charge": charge_request,
+    "capture": capture_request,
+    "void": void_request,
+    "refund": refund_request,
+}
 
 
-def _capture(order_id: str, amount_minor: int, currency: str) -> Request:
-    return Request(kind="capture", order_id=order_id, amount_minor=amount_minor, currency=currency)
-
-
-def _void(order_id: str) -> Request:
-    return Request(kind="void", order_id=order_id)
-
-
-def _refund(order_id: str, amount_minor: int, currency: str, refund_id: str) -> Request:
-    return Request(
-        kind="refund", order_id=order_id, name=refund_id, amount_minor=amount_minor, currency=currency
-    )
-
-
-_REQUESTS: dict[Kind, Any] = {"charge": _charge, "capture": _capture, "void": _void, "refund": _refund}
-
-
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=_prepare("charge"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("charge"))
 async def process_payment(
     ctx: Context,
     order_id: str,
@@ -138,23 +116,23 @@ async def process_payment(
         once ``may_retry_after_s`` has passed, eight in all.
     """
     return await work(
-        ctx, _charge(order_id, amount_minor, currency, source, customer=customer, capture=capture)
+        ctx, charge_request(order_id, amount_minor, currency, source, customer=customer, capture=capture)
     )
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=_prepare("capture"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("capture"))
 async def capture_payment(ctx: Context, order_id: str, amount_minor: int, currency: str) -> dict[str, Any]:
     """Capture an authorized payment, once, up to what was authorized; see ``report.result_of``."""
-    return await work(ctx, _capture(order_id, amount_minor, currency))
+    return await work(ctx, capture_request(order_id, amount_minor, currency))
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=_prepare("void"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("void"))
 async def void_payment(ctx: Context, order_id: str) -> dict[str, Any]:
     """Let go of an authorized payment of which nothing is captured; see ``report.result_of``."""
-    return await work(ctx, _void(order_id))
+    return await work(ctx, void_request(order_id))
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=_prepare("refund"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("refund"))
 async def refund_payment(
     ctx: Context, order_id: str, amount_minor: int, currency: str, refund_id: str
 ) -> dict[str, Any]:
@@ -170,7 +148,7 @@ async def refund_payment(
     Returns:
         See ``report.result_of``.
     """
-    return await work(ctx, _refund(order_id, amount_minor, currency, refund_id))
+    return await work(ctx, refund_request(order_id, amount_minor, currency, refund_id))
 
 
 process_refund = refund_payment
@@ -202,7 +180,8 @@ async def work(ctx: Context, request: Request) -> dict[str, Any]:
     Raises:
         Retry: it is not known how the request ended, or it could not be sent.
         Snooze: somebody else has the operation, or it takes its time.
-        GiveUp: it can never work, or a person has to look.
+        GiveUp: it can never work.
+        Undecided: a person has to look.
     """
     try:
         check(request)
@@ -217,6 +196,24 @@ async def work(ctx: Context, request: Request) -> dict[str, Any]:
         return _ended(turn)
     if turn.step is not None and (turn.step.to.is_closed or turn.step.to is State.REQUIRES_ACTION):
         return _ended(turn)
+    raise _signal(ctx, turn)
+
+
+async def withdraw(ctx: Context, request: Request) -> State:
+    """Work on an operation, without sending anything, until it can move no (more) money; gives how it ended.
+
+    Raises:
+        Retry: it is not known yet how a request ended; Snooze likewise.
+        Undecided: a person has to look.
+    """
+    turn = await desk_of(ctx).withdraw(request, ctx.job_id, ctx.fence)
+    if turn.message is not None:
+        await tell(ctx, turn.message)
+    if turn.operation is not None and (
+        turn.verb == "done" or (turn.step is not None and turn.step.to.is_closed)
+    ):
+        _ended(turn)
+        return turn.operation.state if turn.step is None else turn.step.to
     raise _signal(ctx, turn)
 
 
@@ -252,7 +249,7 @@ def _ended(turn: Turn) -> dict[str, Any]:
     assert turn.operation is not None  # noqa: S101 - every verb but 'refused' has one
     result = result_of(turn.operation, turn.step)
     if result["status"] == "needs_review":
-        raise GiveUp(f"a person has to look: {result['reason']}")
+        raise Undecided(f"a person has to look: {result['reason']}")
     return result
 
 

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from random import Random
 
-from ..errors import GiveUp, IdempotencyConflict, InvalidStep, Retry, SignalTimeout
+from ..errors import GiveUp, IdempotencyConflict, InvalidStep, Retry, SignalTimeout, Undecided
 from ..job import Attempt
 from ..outcome import Dead, Failed, Outcome, Retrying, Snoozed
 from ..tasks import RetryPolicy
@@ -17,6 +17,7 @@ DEFAULT_MAX_TRIES = 5
 
 _FINAL = (
     (GiveUp, "gave_up"),
+    (Undecided, "undecided"),
     (IdempotencyConflict, "conflict"),
     (InvalidStep, "invalid_step"),
     (SignalTimeout, "no_signal"),

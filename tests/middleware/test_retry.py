@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runner import GiveUp, Retry, backoff
+from runner import GiveUp, Retry, Undecided, backoff
 from runner.clock import FixedClock
 from runner.job import Attempt
 from runner.middleware.chain import compose
@@ -47,6 +47,8 @@ def attempt(number: int = 1, **known: Any) -> Attempt:
         ({"retry_on": (LookupError,)}, 1, KeyError(), 7000),
         ({"give_up_on": (KeyError,), "retry_on": (LookupError,)}, 1, KeyError(), "gave_up"),
         ({}, 1, GiveUp(), "gave_up"),
+        ({}, 1, Undecided(), "undecided"),
+        ({"retry_on": (Exception,)}, 1, Undecided(), "undecided"),
         ({}, 1, SystemExit(), "gave_up"),
         ({"judge": lambda error: False}, 1, ValueError(), "gave_up"),
         ({"judge": lambda error: 1 / 0}, 1, ValueError(), 7000),
