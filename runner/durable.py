@@ -22,7 +22,7 @@ import msgspec
 from .arguments import result_converter
 from .client.patience import patiently
 from .effects import span
-from .errors import Delay, InvalidStep, LeaseLost, ServerError, SignalTimeout, Suspension
+from .errors import Delay, InvalidStep, LeaseLost, ServerError, SignalTimeout
 from .job import Attempt
 from .wire import codec
 from .wire.durable import FULL, RECORDED, DurableScripts
@@ -36,6 +36,22 @@ T = TypeVar("T")
 
 LONGEST_NAME = 200
 LONGEST_WAIT_S = 3650 * 86_400
+
+
+class Suspension(BaseException):
+    """Ends an attempt whose job sleeps or waits for a signal; let it pass.
+
+    Args:
+        slot: field of the job's record that says until when.
+        until_ms: the server's clock.
+        reason: for people.
+    """
+
+    def __init__(self, slot: str, until_ms: int, reason: str) -> None:
+        super().__init__(reason)
+        self.slot = slot
+        self.until_ms = until_ms
+        self.reason = reason
 
 
 @dataclass(slots=True)

@@ -37,7 +37,8 @@
     ├── Undecided              nobody knows whether it happened: a dead letter, for a person to look at
     └── GiveUp                 do not try again: straight to the dead letters
 
-Suspension (a BaseException, so that no ``except Exception`` stops it) ends an attempt that sleeps or waits.
+Suspension (runner.durable; no Exception, so that ``except Exception`` does not stop it) ends an attempt that
+sleeps or waits for a signal.
 SoftTimeout (a TimeoutError) is raised inside a task at its ``soft_timeout``.
 LeaseLost is what a task sees (as the cause of its cancellation) when another worker took its job over.
 """
@@ -227,22 +228,6 @@ class LeaseLost(RunnerError):
 
 class SoftTimeout(RunnerError, TimeoutError):
     """The task's ``soft_timeout`` has passed; clean up and return or raise."""
-
-
-class Suspension(BaseException):
-    """Ends an attempt whose job sleeps or waits for a signal; let it pass.
-
-    Args:
-        slot: field of the job's record that says until when.
-        until_ms: the server's clock.
-        reason: for people.
-    """
-
-    def __init__(self, slot: str, until_ms: int, reason: str) -> None:
-        super().__init__(reason)
-        self.slot = slot
-        self.until_ms = until_ms
-        self.reason = reason
 
 
 class JobSignal(Exception):

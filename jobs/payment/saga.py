@@ -15,7 +15,7 @@ from runner.context import Context
 from runner.errors import GiveUp, Snooze
 from runner.tasks import task
 
-from .request import charge_request, refund_request, void_request
+from .request import Request, charge_request, refund_request, void_request
 from .state import State
 from .tasks import BACKOFF, MAX_TRIES, QUEUE, prepare_for, withdraw, work
 
@@ -71,7 +71,7 @@ async def undo_payment(
     Args:
         ctx: the job's context.
         paid: the step's result; None when it has none.
-        order_id: as the step's, like all that follow.
+        order_id: of ``require_payment``, like all that follow.
         amount_minor: see there.
         currency: see there.
         source: see there.
@@ -87,15 +87,19 @@ async def undo_payment(
     """
     del paid
     charge = charge_request(order_id, amount_minor, currency, source, customer=customer, capture=capture)
-    match await withdraw(ctx, charge):
+    return await _give_back(ctx, charge, await withdraw(ctx, charge))
+
+
+async def _give_back(ctx: Context, charge: Request, state: State) -> str:
+    match state:
         case State.SUCCEEDED:
-            back, word = refund_request(order_id, amount_minor, currency, "undo"), "refunded"
+            back = refund_request(charge.order_id, charge.amount_minor, charge.currency, "undo")
         case State.AUTHORIZED:
-            back, word = void_request(order_id), "voided"
+            back = void_request(charge.order_id)
         case _:
             return "nothing"
     result = await work(ctx, back)
     if result["status"] != "succeeded":
-        msg = f"the money of order {order_id} was not given back: {result['status']}"
+        msg = f"the money of order {charge.order_id} was not given back: {result['status']}"
         raise GiveUp(msg)
-    return word
+    return "refunded" if state is State.SUCCEEDED else "voided"

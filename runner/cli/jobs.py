@@ -1,4 +1,4 @@
-"""``runner jobs``: list, show, cancel, retry and edit jobs."""
+"""``runner jobs``: list, show, cancel, retry, edit and signal jobs."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,8 +17,10 @@ from .dead_options import Cursor, DryRun, Queue, Yes, read_edit
 from .inspecting import JOB_COLUMNS, detail_plain, job_plain, job_row, print_detail
 from .meter import Meter
 from .showing import print_json, print_jsonl, print_table
+from .signal import signal
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+app.command()(signal)
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="These only.")]

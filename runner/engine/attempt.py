@@ -18,7 +18,8 @@ import msgspec
 
 from ..breaker import GateClosed
 from ..context import Context
-from ..errors import InvalidArguments, Snooze, Suspension
+from ..durable import Suspension
+from ..errors import InvalidArguments, Snooze
 from ..job import Attempt
 from ..outcome import (
     Cancelled,
