@@ -1,6 +1,7 @@
 """``runner worker``: a worker process, by settings.toml or by a user's own arq settings class."""
 
 import logging
+import os
 import sys
 from difflib import get_close_matches
 from signal import SIGINT, Signals
@@ -12,9 +13,11 @@ from ..app import Runner
 from ..arq_settings import configure_arq_logging, import_settings, run, worker_of
 from ..engine.worker import Worker
 from ..errors import SettingsError
+from ..fleet.beat import beat_while_serving, pipe_of, place_of
 from ..logs import configure_logging
-from ..settings import Settings
+from ..settings import FleetGroup, Settings
 from ..worker_settings import use_uvloop, worker_parameters
+from . import fleet
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -34,32 +37,46 @@ def worker(
         int | None,
         typer.Option(metavar="PORT", min=0, max=65535, help="Metrics and health here; for health.port."),
     ] = None,
+    processes: Annotated[
+        str, typer.Option(metavar="N|auto", help="Worker processes; auto: one for each core.")
+    ] = "",
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; running jobs then get the grace to end, and the rest is given back.
 
-    Without an argument it is what 'arq runner.WorkerSettings' runs.
+    Without an argument it is what 'arq runner.WorkerSettings' runs. With several processes the parent starts,
+    watches and replaces them: SIGHUP restarts one after another, SIGTTIN and SIGTTOU add and take away one.
     """
-    if settings_class in {"", "runner.WorkerSettings"}:
-        _serve_ours(
-            [name.strip() for name in queues.split(",") if name.strip()], burst=burst, metrics=metrics
-        )
+    if settings_class not in {"", "runner.WorkerSettings"}:
+        _refuse_with_arq("queues", queues, "has its queue_name")
+        _refuse_with_arq("metrics", metrics, "has none")
+        settings = import_settings(settings_class)  # what is wrong is said once, not by each process
+        if fleet.is_wanted(FleetGroup(), processes):
+            fleet.supervise(None, fleet.arguments(settings_class, "", burst, None), processes, burst=burst)
+        configure_arq_logging()
+        _serve(worker_of(settings, burst=burst))
         return
-    if queues:
-        msg = "--queues chooses among the queues of settings.toml; an arq settings class has its queue_name"
-        raise SettingsError(msg)
-    if metrics:
-        msg = "--metrics is for workers by settings.toml; an arq settings class has no metrics"
-        raise SettingsError(msg)
-    configure_arq_logging()
-    _serve(worker_of(import_settings(settings_class), burst=burst))
-
-
-def _serve_ours(queues: list[str], *, burst: bool | None, metrics: int | None) -> None:
     runner = Runner.from_settings()
-    if metrics is not None:
-        health = runner.settings.health.model_copy(update={"port": metrics})
-        runner.settings = runner.settings.model_copy(update={"health": health})
-    _check_queues(queues, runner.settings)
+    wanted = [name.strip() for name in queues.split(",") if name.strip()]
+    _check_queues(wanted, runner.settings)
+    if fleet.is_wanted(runner.settings.fleet, processes):
+        fleet.supervise(runner, fleet.arguments("", queues, burst, metrics), processes, burst=burst)
+    _set_port(runner, runner.settings.health.port if metrics is None else metrics)
+    _serve_ours(runner, wanted, burst=burst)
+
+
+def _refuse_with_arq(option: str, value: object, why: str) -> None:
+    if value:
+        msg = f"--{option} is for workers by settings.toml; an arq settings class {why}"
+        raise SettingsError(msg)
+
+
+def _set_port(runner: Runner, port: int) -> None:
+    """Let it answer at this port; in a fleet each process has its own, the number of its place added."""
+    health = runner.settings.health.model_copy(update={"port": port and port + place_of(os.environ)})
+    runner.settings = runner.settings.model_copy(update={"health": health})
+
+
+def _serve_ours(runner: Runner, queues: list[str], *, burst: bool | None) -> None:
     configure_logging(runner.settings.logs)
     _log_arq_as_ours()
     if runner.settings.worker.uvloop:
@@ -73,6 +90,8 @@ def _serve_ours(queues: list[str], *, burst: bool | None, metrics: int | None) -
 
 def _serve(worker: Worker) -> None:
     """Run it; after Ctrl-C, once everything is given back, exit with 130."""
+    if (pipe := pipe_of(os.environ)) is not None:
+        beat_while_serving(worker, pipe)
     signals: list[Signals] = []
     worker.on_stop = signals.append
     run(worker)

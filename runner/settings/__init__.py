@@ -1,6 +1,6 @@
 """Settings: typed values out of settings.toml, a folder of secrets and the environment, the later winning."""
 
-from .groups import DeadGroup, LimitsGroup, LogsGroup, RedisGroup, WorkerGroup
+from .groups import DeadGroup, FleetGroup, LimitsGroup, LogsGroup, RedisGroup, WorkerGroup
 from .job_groups import PaymentsGroup, WebhooksGroup
 from .load import Loaded, load, load_settings
 from .model import Settings
@@ -8,6 +8,7 @@ from .schedules import ScheduleTable
 
 __all__ = [
     "DeadGroup",
+    "FleetGroup",
     "LimitsGroup",
     "Loaded",
     "LogsGroup",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from .units import Count, Duration, Port, QueueNames, ServerUrl, Size, Weights
+from .units import Count, Duration, Port, QueueNames, ServerUrl, Size, SizeOrZero, Weights, Whole
 
 
 def _above_zero(value: float) -> float:
@@ -95,6 +95,21 @@ class WorkerGroup(Group):
     )
     uvloop: bool = Field(default=True, description="use uvloop when it is installed")
     name: str = Field(default="", description="shown to people; empty: host:pid (text)")
+
+
+class FleetGroup(Group):
+    """Worker processes under one parent, as ``runner worker`` starts them; ``arq`` starts one."""
+
+    processes: Whole = Field(default=1, description="worker processes; 0: one for each core (count)")
+    recycle_jobs: Whole = Field(
+        default=0, description="a process that began so many jobs is replaced; 0: never (count)"
+    )
+    recycle_memory: SizeOrZero = Field(
+        default=0, description="one that takes so much memory is replaced; 0: never (size)"
+    )
+    recycle_age: Duration = Field(
+        default=0.0, description="one that is so old is replaced; 0: never (duration)"
+    )
 
 
 class DeadGroup(Group):

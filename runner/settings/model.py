@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from .groups import (
     DeadGroup,
+    FleetGroup,
     Group,
     HealthGroup,
     LimitsGroup,
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     secrets_dir: str = Field(default="", description="folder with a file per secret; empty: none (path)")
     redis: RedisGroup = RedisGroup()
     worker: WorkerGroup = WorkerGroup()
+    fleet: FleetGroup = FleetGroup()
     dead: DeadGroup = DeadGroup()
     limits: LimitsGroup = LimitsGroup()
     logs: LogsGroup = LogsGroup()

@@ -66,6 +66,15 @@ def parse_size(value: object) -> int:
     return int(count)
 
 
+def parse_size_or_zero(value: object) -> int:
+    """As ``parse_size``; 0 is let through, for no limit.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    return 0 if str(value).strip() == "0" else parse_size(value)
+
+
 def spell_duration(seconds: float) -> str:
     """Write seconds in the largest unit that leaves a whole number: 5400 is 90m."""
     thousandths = round(seconds * 1000)
@@ -233,6 +242,12 @@ Size = Annotated[
 """Held as bytes."""
 
 Port = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=65535)]
+SizeOrZero = Annotated[
+    int,
+    BeforeValidator(parse_size_or_zero),
+    _schema("integer", pattern=r"^\d+(\.\d+)?([kKmMgG]?[iI]?[bB])?$"),
+]
+Whole = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0)]
 Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1)]
 Name = Annotated[str, AfterValidator(check_name)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(parse_list)]

@@ -1,0 +1,153 @@
+"""``runner worker --processes``: real processes, killed and restarted, on a real server."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner import Runner, Settings
+from runner.fleet.notify import notify, watchdog_s
+from runner.fleet.process import resident_bytes
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("FLEET_KILLS", "2"))
+"""`FLEET_KILLS=20 make test` for the figure that docs/workers.md gives; each costs a second."""
+TASKS = """
+import asyncio, os
+from runner import task
+
+@task
+async def count(ctx, number: int) -> int:
+    await asyncio.sleep(0.02)
+    await ctx["redis"].sadd("runs", number)
+    return os.getpid()
+"""
+
+
+class Fleet:
+    """A parent process and what it has written."""
+
+    def __init__(self, folder: Path, url: str, *arguments: str, **settings: str) -> None:
+        self.log = folder / "log"
+        environment = {
+            "RUNNER_REDIS__URL": url,
+            "RUNNER_TASKS": "shop",
+            "RUNNER_WORKER__LEASE": "1s",
+            **settings,
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "runner", "worker", *arguments],
+            cwd=folder,
+            env={**kept, "PYTHONPATH": f"{ROOT}:{folder}", **environment},
+            stderr=self.log.open("w"),
+        )
+
+    def children(self) -> list[int]:
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in found.split()]
+
+    def told(self, text: str) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return text in self.log.read_text()
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "shop.py").write_text(TASKS)
+    return tmp_path
+
+
+@pytest.fixture
+def fleet(folder, redis_url) -> Iterator[Fleet]:
+    started = Fleet(folder, redis_url, "--processes", "2")
+    yield started
+    if started.process.poll() is None:
+        started.process.kill()
+        started.process.wait()
+
+
+def registry():
+    from runner import task
+
+    @task
+    async def count(ctx, number: int) -> int: ...
+
+    return count
+
+
+async def test_no_job_is_lost_however_its_processes_are_killed(fleet, redis_url, wait_until) -> None:
+    """Under load: kill -9 of any worker, a rolling restart and a drain. Every job has run and ended."""
+    count, rng = registry(), random.Random(5)
+    await wait_until(lambda: fleet.told("2 workers serve"), "two serve")
+    async with Runner(Settings.model_validate({"redis": {"url": redis_url}}), tasks=[count]) as runner:
+        jobs = [await runner.enqueue(count, number) for number in range(600)]
+        for _ in range(KILLS):
+            started = fleet.log.read_text().count("Starting worker")
+            os.kill(rng.choice(fleet.children()), signal.SIGKILL)
+            restarted = lambda n=started: fleet.log.read_text().count("Starting worker") > n  # noqa: E731
+            await wait_until(restarted, "another serves", 40)
+        before = set(fleet.children())
+        fleet.process.send_signal(signal.SIGHUP)
+        pids = {await job.result(timeout=30) for job in jobs}
+        await wait_until(lambda: not before & set(fleet.children()), "the generation has changed", 20)
+        assert await runner.client.execute("SCARD", "runs") == 600
+        assert len(pids) >= 2, "one process did all the work"
+    assert fleet.end() == 0
+    assert "is killed" not in fleet.log.read_text(), "a worker did not drain by itself"
+
+
+async def test_what_no_worker_can_start_with_ends_the_parent(folder, redis_url) -> None:
+    """Wrong settings and a server that is not there are said once, with the exit code of a single worker."""
+    wrong = Fleet(folder, redis_url, "--processes", "1", RUNNER_FLEET__RECYCLE_JOBS="5", RUNNER_TASKS="no")
+    away = Fleet(folder.parent, "redis://127.0.0.1:1", "--processes", "2", PYTHONPATH=f"{ROOT}:{folder}")
+    assert wrong.process.wait(timeout=20) == 2
+    assert away.process.wait(timeout=20) == 3
+
+
+async def test_workers_drain_when_their_parent_is_killed(fleet, wait_until) -> None:
+    """kill -9 of the parent leaves no worker behind for ever."""
+    await wait_until(lambda: fleet.told("2 workers serve"), "two serve")
+    children = fleet.children()
+    fleet.process.kill()
+    fleet.process.wait()
+    await wait_until(lambda: not any(is_alive(pid) for pid in children), "they have ended", 20)
+    assert "the parent of this worker is gone" in fleet.log.read_text()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_systemd_hears_of_us(tmp_path) -> None:
+    """A state is one datagram to NOTIFY_SOCKET; without one, or with one that is gone, nothing happens."""
+    path = tmp_path / "n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(5)
+        notify("READY=1", {"NOTIFY_SOCKET": str(path)})
+        assert manager.recv(64) == b"READY=1"
+    notify("READY=1", {"NOTIFY_SOCKET": str(path)})
+    notify("READY=1", {})
+    assert watchdog_s({"WATCHDOG_USEC": "4000000"}) == 2
+    assert watchdog_s({"WATCHDOG_USEC": "4000000", "WATCHDOG_PID": "1"}) is None
+    assert watchdog_s({}) is None
+
+
+def test_the_memory_of_a_process_is_what_the_system_says() -> None:
+    """Some megabytes for this one, 0 for one that is not there."""
+    assert resident_bytes(os.getpid()) > 10 * 2**20
+    assert resident_bytes(2**22 + 1) == 0
