@@ -127,6 +127,7 @@ class Parameters:
         self._converters: dict[str, Converter] | None = None
         self._simple: list[Converter] | None = None
         self._least = sum(p.default is p.empty for p in self._rest)
+        self._whole = len(self._rest) if all(p.kind in _SIMPLE for p in self._rest) else -1
 
     def check(self, task: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse arguments that do not fit.
@@ -157,8 +158,8 @@ class Parameters:
         Raises:
             InvalidArguments: they do not fit.
         """
-        if self._simple is not None and not kwargs and len(args) == len(self._rest) == len(self._simple):
-            return dict(zip(self.names, args, strict=True))
+        if not kwargs and len(args) == self._whole:
+            return dict(zip(self.names, args))  # noqa: B905 - of one length; strict= costs half of the call
         try:
             bound = self._bindable.bind(*args, **kwargs)
         except TypeError as error:

@@ -88,7 +88,7 @@ class Context(dict[str, Any]):
         ``await ctx.once.step(name, data)`` records how far it is; ``ctx.once.is_recovering`` says that an
         earlier attempt may have made it happen, and ``ctx.once.steps`` what that one recorded.
         """
-        return self["once"]
+        return self["effect"].once
 
     def idempotent(
         self,

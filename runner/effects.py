@@ -84,7 +84,7 @@ class Idempotency:
             msg = f"task '{task}' is idempotent by its arguments, and one of them has no exact form: {error}"
             raise InvalidArguments(msg) from error
         if self.key is None:
-            return arguments, arguments
+            return arguments, ""  # the arguments are the key: nothing can differ
         try:
             key = self.key(**(named if self.wanted is None else {name: named[name] for name in self.wanted}))
         except Exception as error:

@@ -21,7 +21,6 @@ from .json_values import MAX_DEPTH, NotEncodable, encode_rich, refuse_inexact
 _AS_TEXT: dict[type, str] = {Decimal: "$decimal", UUID: "$uuid", timedelta: "$timedelta"}
 _AS_ISO = (datetime, date, time)
 _PLAIN = frozenset({str, int, bool, type(None)})
-_TEXT = frozenset({str})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -40,11 +39,16 @@ def canonical(value: Any) -> bytes:
     Raises:
         NotEncodable: names the type that has none, or says NaN, infinite, too deep.
     """
-    is_dict = type(value) is dict
-    if is_dict and _TEXT.issuperset(map(type, value)) and _PLAIN.issuperset(map(type, value.values())):
-        form = _encode(value)  # the arguments of most calls: nothing to translate, unless a key needs its "$"
-        if b'"$' not in form:
-            return form
+    if type(value) is dict:
+        for key, item in value.items():
+            if type(item) not in _PLAIN or type(key) is not str:
+                break
+        else:
+            form = _encode(
+                value
+            )  # the arguments of most calls: nothing to translate, unless a key needs its "$"
+            if b'"$' not in form:
+                return form
     return _encode(_exact(value, 0))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from ..context import Context
+from ..effects import Idempotency, Lock
 from ..tasks import task
 
 
@@ -22,3 +23,23 @@ async def sleep(_ctx: Context, seconds: float) -> None:
 async def stamp(_ctx: Context) -> int:
     """Give the moment of the call, in ns of the machine's monotonic clock, which all processes share."""
     return time.monotonic_ns()
+
+
+@task(name="bench_plain")
+async def plain(_ctx: Context, number: int) -> None:
+    """Do nothing with an argument: what the three below are compared with."""
+
+
+@task(name="bench_lock", lock=Lock("bench:{number}"))
+async def locked(_ctx: Context, number: int) -> None:
+    """Do nothing, one at a time for each number."""
+
+
+@task(name="bench_once", idempotency=Idempotency())
+async def once(_ctx: Context, number: int) -> None:
+    """Do nothing, once for each number."""
+
+
+@task(name="bench_both", lock=Lock("bench:{number}"), idempotency=Idempotency())
+async def both(_ctx: Context, number: int) -> None:
+    """Do nothing, once and one at a time for each number."""

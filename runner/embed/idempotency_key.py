@@ -11,6 +11,7 @@ unknown what happened: the next request with the key runs the app again, and ``i
 ``scope["runner.once"]`` says so.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -24,9 +25,8 @@ from ..effects import DEFAULT_TTL_S, digest_of_key, span
 from ..errors import Delay, ServerError
 from ..job import Attempt
 from ..middleware.holds import Holds
-from ..middleware.idempotency import Effect, Once
+from ..middleware.idempotency import Effect
 from ..wire.bell import Bell
-from ..wire.effects import BeginAnswer
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -121,17 +121,12 @@ class IdempotencyKey:
             case b"conflict", _:
                 await _refuse(send, 422, "this Idempotency-Key came with another request before")
             case _:
-                await self._serve(effect, answer, scope, body, receive, send)
+                await self._serve(effect, scope, body, receive, send)
 
-    async def _serve(
-        self, effect: Effect, begun: BeginAnswer, scope: Scope, body: bytes, receive: Receive, send: Send
-    ) -> None:
+    async def _serve(self, effect: Effect, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         holds = effect.holds
-        held = holds.add(f"once:{effect.digest}", effect.owner, None)
-        word, data = begun
-        scope["runner.once"] = Once(
-            effect, is_recovering=word == b"recover", steps=json.loads(data) if data else {}
-        )
+        held = holds.add(f"once:{effect.digest}", effect.owner, None, running=asyncio.current_task())
+        scope["runner.once"] = effect.once
         answer = _Answer(effect, send, self._max_answer)
         try:
             await self._app(scope, _again(body, receive), answer.take)

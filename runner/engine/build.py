@@ -1,11 +1,13 @@
 """From arq's parameters and ours to the parts of a worker."""
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from arq.cron import CronJob
 from arq.worker import Function
+from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
 from ..durable import Durable
@@ -23,6 +25,7 @@ from .envelope import ArqEnvelope, Envelope, JsonEnvelope
 from .function import Runnable, resolve
 from .joblog import ArqLog, JobLog, RunnerLog
 from .options import EngineOptions
+from .running import Running
 from .telling import Telling
 
 
@@ -73,9 +76,20 @@ def gatekeeper_of(queues: Sequence[ServedQueue], execute: Execute) -> Gatekeeper
     return Gatekeeper(scripts, {each.keys.queue: each.keys.name for each in queues})
 
 
-def effects_of(options: EngineOptions, execute: Execute, pool: ConnectionPool) -> Effects:
+def effects_of(options: EngineOptions, execute: Execute, redis: Redis, running: Running) -> Effects:
     """Make what idempotency and locks of this worker's jobs share."""
-    return Effects(execute, Bell(pool), layout=options.layout, lease_s=options.lease_s)
+
+    def carrier_of(attempt: Attempt) -> asyncio.Task[Any] | None:
+        is_current = running.attempts.get(attempt.job_id) is attempt
+        return running.tasks.get(attempt.job_id) if is_current else None
+
+    return Effects(
+        execute,
+        Bell(cast("ConnectionPool", redis.connection_pool)),
+        layout=options.layout,
+        lease_s=options.lease_s,
+        carrier_of=carrier_of,
+    )
 
 
 def durable_of(options: EngineOptions, execute: Execute, keys: Mapping[str, Keys]) -> Durable:

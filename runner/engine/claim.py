@@ -8,7 +8,7 @@ gather for the next one; nothing ever waits on a timer to be written.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..wire.keys import Keys
@@ -85,6 +85,8 @@ class Rounds:
         strict: the first queue with work gets everything.
         on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
         on_settled: called with the ends of a call that was answered, refused ones included.
+        before_ends: gives what to await before ends are written, or None: effects are known to be done before
+            their jobs are.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Rounds:
         strict: bool,
         on_claimed: Callable[[ServedQueue, list[Claimed], str, int], None],
         on_settled: Callable[[Sequence[End]], None],
+        before_ends: Callable[[], Awaitable[None] | None] = lambda: None,
     ) -> None:
         self._scripts = scripts
         self.queues = list(queues)
@@ -105,6 +108,7 @@ class Rounds:
         self._strict = strict
         self._on_claimed = on_claimed
         self._on_settled = on_settled
+        self._before_ends = before_ends
         self._by_queue: Mapping[str, ServedQueue] = {queue.keys.queue: queue for queue in self.queues}
 
     def add(self, queue_key: str, end: End) -> None:
@@ -191,6 +195,8 @@ class Rounds:
         if not ends:  # a round by hand at the same time took them
             return
         try:
+            if (first := self._before_ends()) is not None:
+                await first
             verdicts = await self._scripts.finish(queue.keys, ends)
         except BaseException:
             queue.ends[:0] = ends

@@ -55,6 +55,8 @@ class Worker(CronWorker):
         **parameters: arq's own, by arq's names.
     """
 
+    _effects: Effects | None = None
+
     def __init__(
         self, functions: Sequence[Any] = (), *, engine: EngineOptions | None = None, **parameters: Any
     ) -> None:
@@ -66,7 +68,6 @@ class Worker(CronWorker):
         self._wake = Wake()
         self._is_serving = self._is_stopping = False
         self._served: asyncio.Future[None] | None = None
-        self._effects: Effects | None = None
         scripts = Scripts(self._execute)
         self._queues = build.queues_of(self.options, self.queue_name)
         self._keys = {queue.keys.queue: queue.keys for queue in self._queues}
@@ -82,6 +83,7 @@ class Worker(CronWorker):
             strict=self.options.strict,
             on_claimed=telling_claims(self._running.start, self.worker_name),
             on_settled=self._note_settled,
+            before_ends=lambda: self._effects and self._effects.before_outcomes(),
         )
         self._upkeep = Upkeep(
             execute=self._execute,
@@ -177,8 +179,8 @@ class Worker(CronWorker):
         elif self.job_serializer is None:
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
-        pool = cast("ConnectionPool", self.pool.connection_pool)
-        self._effects = self.ctx["effects"] = build.effects_of(self.options, self._execute, pool)
+        effects = build.effects_of(self.options, self._execute, self.pool, self._running)
+        self._effects = self.ctx["effects"] = effects
         self.ctx["durable"] = build.durable_of(self.options, self._execute, self._keys)
         self.ctx["limiter"] = build.limiter_of(self.options, self._execute)
         self.ctx["gates"] = build.gatekeeper_of(self._queues, self._execute)

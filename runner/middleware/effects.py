@@ -1,5 +1,6 @@
 """What a worker has so that effects happen once or one at a time: in ``ctx`` under ``effects``."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -24,6 +25,7 @@ class Effects:
         layout: how keys are named.
         lease_s: how long something is kept when this process dies.
         address: what to call the server in errors.
+        carrier_of: gives the asyncio task that carries an attempt, if it still does.
     """
 
     def __init__(
@@ -34,12 +36,25 @@ class Effects:
         layout: Layout = "classic",
         lease_s: float = 15.0,
         address: str = "?",
+        carrier_of: Callable[[Attempt], asyncio.Task[Any] | None] = lambda _: None,
     ) -> None:
-        self.holds = Holds(execute, bell, layout=layout, lease_s=lease_s, address=address)
+        self.holds = Holds(
+            execute, bell, layout=layout, lease_s=lease_s, address=address, carrier_of=carrier_of
+        )
 
     async def close(self) -> None:
         """Renew nothing any more."""
         await self.holds.close()
+
+    def before_outcomes(self) -> Awaitable[None] | None:
+        """Give what to await before outcomes of jobs are written; None when there is nothing.
+
+        An effect is known to be done before its job is. A crash between the two runs the job again, and that
+        attempt is given the stored result; the other way round, the job would be over and the next one of the
+        same key would make the effect again. It is a trip of its own and not one pipeline with the outcomes:
+        there a refusal of the first script alone (NOSCRIPT) would let the second one through.
+        """
+        return self.holds.write_ends() if self.holds.ends else None
 
     def lock(
         self, attempt: Attempt, name: str, *, wait: Delay | str = 30.0

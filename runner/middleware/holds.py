@@ -18,7 +18,8 @@ from ..errors import LeaseLost
 from ..job import Attempt
 from ..outcome import Outcome, Retrying, Snoozed
 from ..wire.bell import Bell
-from ..wire.effects import EffectScripts, Hold
+from ..wire.coalesce import fitting
+from ..wire.effects import EffectEnd, EffectScripts, size_of_end
 from ..wire.keys import Layout
 
 logger = logging.getLogger("runner.middleware")
@@ -35,7 +36,7 @@ class Held:
         key: of the lock or record, without the prefix.
         owner: who holds it, as the scripts know it.
         attempt: for whom; renewed no longer once that is over.
-        running: cancelled when it is lost.
+        running: cancelled when it is lost; None: what carries the attempt is.
         fence: of a lock.
         is_lost: somebody else may have it.
     """
@@ -63,6 +64,10 @@ class Holds:
         layout: how keys are named.
         lease_s: how long something is kept without renewal; renewed at a third of it.
         address: what to call the server in errors.
+        carrier_of: gives the asyncio task that carries an attempt, if it still does.
+
+    Attributes:
+        ends: of effects, to be written before the outcomes of their jobs are; see ``write_ends``.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Holds:
         layout: Layout = "classic",
         lease_s: float = 15.0,
         address: str = "?",
+        carrier_of: Callable[[Attempt], asyncio.Task[Any] | None] = lambda _: None,
     ) -> None:
         patient = partial(patiently, for_s=lease_s, address=address)
         self.scripts = EffectScripts(
@@ -80,7 +86,10 @@ class Holds:
         )
         self._bell = bell
         self._lease_s = lease_s
+        self._carrier_of = carrier_of
         self._held: dict[tuple[str, str], Held] = {}
+        self.ends: list[EffectEnd] = []
+        self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
 
@@ -97,9 +106,16 @@ class Holds:
         """Give what this owner holds under a key, or None."""
         return self._held.get((key, owner))
 
-    def add(self, key: str, owner: str, attempt: Attempt | None, fence: int = 0) -> Held:
-        """Renew from now on what was taken; cancel the asyncio task that runs now if it gets lost."""
-        held = Held(key, owner, attempt, asyncio.current_task(), fence)
+    def add(
+        self,
+        key: str,
+        owner: str,
+        attempt: Attempt | None,
+        fence: int = 0,
+        running: asyncio.Task[Any] | None = None,
+    ) -> Held:
+        """Renew from now on what was taken; if it gets lost, cancel what runs under it: see Held."""
+        held = Held(key, owner, attempt, running, fence)
         self._held[key, owner] = held
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._lease_s / 3, self._tick)
@@ -108,6 +124,26 @@ class Holds:
     def drop(self, held: Held) -> bool:
         """Renew it no longer; False when it was lost before."""
         return self._held.pop((held.key, held.owner), None) is held
+
+    async def write_ends(self) -> None:
+        """Write all that stands in ``ends`` now; comes back when the server has it.
+
+        Raises:
+            redis.exceptions.RedisError: some are not written; they stay in ``ends``.
+        """
+        async with self._writing:  # who comes second waits for what the first one carries
+            left = len(self.ends)
+            while left > 0:
+                some = self.ends[: fitting(self.ends[:left], size_of_end)]
+                verdicts = await self.scripts.write(some)
+                del self.ends[: len(some)]
+                left -= len(some)
+                for end, verdict in zip(some, verdicts, strict=True):
+                    if not verdict:
+                        job_id = end[1].split(" ", 2)[2]
+                        logger.warning(
+                            "the effect of job %s has ended, but another has its record now", job_id
+                        )
 
     async def wait(self, topic: str, ask: Callable[[], Awaitable[int | None]], for_s: float) -> None:
         """Ask until there is nothing to wait for, at most so long.
@@ -141,7 +177,8 @@ class Holds:
     async def _renew(self, live: list[Held]) -> None:
         pause_s = self._lease_s / 3
         try:
-            verdicts = await asyncio.gather(*(self.scripts.keep.put(Hold(h.key, h.owner)) for h in live))
+            await self.write_ends()
+            verdicts = await asyncio.gather(*(self.scripts.keep.put((h.key, h.owner)) for h in live))
         except Exception as error:  # noqa: BLE001 - whatever it is, leases go on being renewed
             logger.warning("locks and records were not renewed, trying again: %s", error)
             pause_s = min(1.0, pause_s / 3)
@@ -158,8 +195,11 @@ class Holds:
             return
         held.is_lost = True
         logger.warning("lost %s to somebody else; what ran under it is cancelled", held.key)
-        if held.running is not None:
-            held.running.cancel(LeaseLost.__name__)
+        running = held.running
+        if running is None and held.attempt is not None:
+            running = self._carrier_of(held.attempt)
+        if running is not None:
+            running.cancel(LeaseLost.__name__)
 
 
 async def _set_or_late(event: asyncio.Event, for_s: float) -> None:

@@ -30,36 +30,48 @@ from ..errors import (
 from ..job import Attempt
 from ..outcome import Dead, Failed, Lost, Outcome, Snoozed, Succeeded
 from ..wire import codec
-from ..wire.effects import BeginAnswer, BeginAsk, EffectEnd, Step, owner_of
+from ..wire.effects import BeginAnswer, owner_of
 from .chain import CallNext
 from .holds import Holds
 from .lock import busy_s
 
 logger = logging.getLogger("runner.middleware")
 
+_NEW = (b"new", b"")
 
-@dataclass(slots=True)
+
 class Effect:
     """Which effect, for whom.
 
-    Attributes:
+    Args:
         holds: where records are begun and kept.
         attempt: on whose behalf.
         digest: of the key.
         fingerprint: of the request; another one under the same key is a conflict.
         ttl_ms: how long done and failed are remembered.
+
+    Attributes:
         owner: names the attempt to the scripts.
+        answer: of ``begin``, which has to come before ``once``.
     """
 
-    holds: Holds
-    attempt: Attempt
-    digest: str
-    fingerprint: str
-    ttl_ms: int
-    owner: str = field(init=False)
+    __slots__ = ("_once", "answer", "attempt", "digest", "fingerprint", "holds", "owner", "ttl_ms")
 
-    def __post_init__(self) -> None:
-        self.owner = owner_of(self.attempt.token, self.attempt.fence, self.attempt.job_id)
+    def __init__(self, holds: Holds, attempt: Attempt, digest: str, fingerprint: str, ttl_ms: int) -> None:
+        self.holds, self.attempt, self.digest, self.fingerprint = holds, attempt, digest, fingerprint
+        self.ttl_ms = ttl_ms
+        self.owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
+        self.answer: BeginAnswer = _NEW
+        self._once: Once | None = None
+
+    @property
+    def once(self) -> "Once":
+        """The effect as the task sees it; made when somebody looks."""
+        if self._once is None:
+            word, data = self.answer
+            steps = msgspec.json.decode(data) if data else {}
+            self._once = Once(self, is_recovering=word == b"recover", steps=steps)
+        return self._once
 
     async def begin(self, *, wait_s: float) -> BeginAnswer:
         """Ask what is known, waiting at most so long for somebody else who makes the effect happen.
@@ -67,22 +79,19 @@ class Effect:
         Raises:
             ServerError: nothing is known; if it was begun all the same, the next attempt finds it.
         """
-        request = BeginAsk(self.digest, self.fingerprint, self.owner)
-        answer = await self.holds.scripts.begin.put(request)
-        if answer[0] != b"busy" or wait_s <= 0:
-            return answer
+        await self._ask()
+        if self.answer[0] == b"busy" and wait_s > 0:
+            await self.holds.wait(f"once {self.digest}", self._ask, wait_s)
+        return self.answer
 
-        async def ask() -> int | None:
-            nonlocal answer
-            answer = await self.holds.scripts.begin.put(request)
-            return int(answer[1].split(b" ", 1)[0]) if answer[0] == b"busy" else None
-
-        await self.holds.wait(f"once {self.digest}", ask, wait_s)
-        return answer
+    async def _ask(self) -> int | None:
+        """Give None, or the ms after which a busy record changes by itself unless renewed."""
+        self.answer = await self.holds.scripts.begin.put((self.digest, self.fingerprint, self.owner))
+        return int(self.answer[1].split(b" ", 1)[0]) if self.answer[0] == b"busy" else None
 
     async def end(self, state: Literal["D", "F"], data: bytes) -> bool:
         """Write how it ended, however long the server is away; False when the record was lost to another."""
-        end = EffectEnd(self.digest, self.owner, state, self.ttl_ms, data)
+        end = (self.digest, self.owner, state, self.ttl_ms, data)
         while True:
             try:
                 return bool(await self.holds.scripts.finish.put(end))
@@ -90,14 +99,21 @@ class Effect:
                 logger.warning("job %s has made its effect and cannot say so: %s", self.attempt.job_id, error)
                 await asyncio.sleep(1)
 
+    async def end_with_job(self, state: Literal["D", "F"], data: bytes) -> None:
+        """Have it written before the job's outcome is; an attempt that is over has none, and waits itself."""
+        if self.attempt.is_over:
+            await self.end(state, data)
+        else:
+            self.holds.ends.append((self.digest, self.owner, state, self.ttl_ms, data))
+
     async def abandon(self) -> None:
         """As ``leave``, and wait until it is said; a server that is away learns it when the lease ends."""
         with suppress(ServerError):
-            await self.holds.scripts.finish.put(EffectEnd(self.digest, self.owner, "U", 0, b""))
+            await self.holds.scripts.finish.put((self.digest, self.owner, "U", 0, b""))
 
     def leave(self) -> None:
         """Say that nobody knows whether it happened: the next caller gets RECOVER. Costs no wait."""
-        self.holds.scripts.leave.post(EffectEnd(self.digest, self.owner, "U", 0, b""))
+        self.holds.scripts.leave.post((self.digest, self.owner, "U", 0, b""))
 
 
 @dataclass(slots=True)
@@ -131,9 +147,7 @@ class Once:
         except (TypeError, ValueError) as error:
             msg = f"step '{name}' cannot be recorded: {error}"
             raise InvalidArguments(msg) from error
-        recorded = await self.effect.holds.scripts.step.put(
-            Step(self.effect.digest, self.effect.owner, encoded)
-        )
+        recorded = await self.effect.holds.scripts.step.put((self.effect.digest, self.effect.owner, encoded))
         if not recorded:
             msg = f"step '{name}' was refused: another caller has this effect now"
             raise LeaseLost(msg)
@@ -173,8 +187,9 @@ async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenera
         case b"busy", _:
             raise Snooze(busy_s(effect.attempt), reason=f"{what} is in progress")
         case _:
-            once = _once(effect, answer)
-    held = effect.holds.add(f"once:{effect.digest}", effect.owner, effect.attempt)
+            once = effect.once
+    key, running = f"once:{effect.digest}", asyncio.current_task()
+    held = effect.holds.add(key, effect.owner, effect.attempt, running=running)
     try:
         yield once
         if not once.done:
@@ -211,42 +226,35 @@ class OnceForKey:
             digest, fingerprint = self.idempotency.identify(attempt.task, named)
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
-        ttl_ms = round(self.idempotency.ttl_s * 1000)
-        effect = Effect(attempt.ctx["effects"].holds, attempt, digest, fingerprint, ttl_ms)
+        holds: Holds = attempt.ctx["effects"].holds
+        effect = Effect(holds, attempt, digest, fingerprint, round(self.idempotency.ttl_s * 1000))
         try:
-            answer = await effect.begin(wait_s=self.idempotency.wait_s)
+            word, _ = await effect.begin(wait_s=self.idempotency.wait_s)
         except ServerError as error:
             return Snoozed(1000, str(error))
-        if answer[0] != b"new" and (known := _known(effect, answer)) is not None:
+        if word != b"new" and (known := _known(effect)) is not None:
             return known
-        attempt.ctx["once"] = _once(effect, answer)
-        held = effect.holds.add("once:" + digest, effect.owner, attempt)
-        is_written = False
+        attempt.ctx["effect"] = effect
+        held = holds.add("once:" + digest, effect.owner, attempt)
+        outcome: Outcome | None = None
+        is_ended = False
         try:
             outcome = held.judge(await call_next(attempt))
-            match outcome:
-                case Succeeded(result):
-                    is_written = await effect.end("D", _result_bytes(result))
-                case Failed(error) if self.is_final(attempt, error):
-                    is_written = await effect.end("F", _error_bytes(error))
-                case Lost():
-                    is_written = True
-                case _:
-                    pass
+            if type(outcome) is Succeeded:
+                await effect.end_with_job("D", _result_bytes(outcome.result))
+                is_ended = True
+            elif type(outcome) is Failed and self.is_final(attempt, outcome.error):
+                await effect.end_with_job("F", _error_bytes(outcome.error))
+                is_ended = True
             return outcome
         finally:
-            if effect.holds.drop(held) and not is_written:
+            if holds.drop(held) and not is_ended and type(outcome) is not Lost:
                 effect.leave()
 
 
-def _once(effect: Effect, answer: BeginAnswer) -> Once:
-    word, data = answer
-    return Once(effect, is_recovering=word == b"recover", steps=msgspec.json.decode(data) if data else {})
-
-
-def _known(effect: Effect, answer: BeginAnswer) -> Outcome | None:
+def _known(effect: Effect) -> Outcome | None:
     """Give the outcome of a call that must not run; None for one that must."""
-    match answer:
+    match effect.answer:
         case b"done", data:
             return Succeeded(msgspec.json.decode(data))
         case b"failed", data:
@@ -263,6 +271,8 @@ def _known(effect: Effect, answer: BeginAnswer) -> Outcome | None:
 
 def _result_bytes(result: Any) -> bytes:
     """Encode a result; one that cannot be makes the job dead, but its effect has happened all the same."""
+    if result is None:
+        return b"null"
     try:
         return codec.encode_value(result)
     except (TypeError, ValueError, OverflowError, RecursionError):

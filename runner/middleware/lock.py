@@ -5,13 +5,14 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ..arguments import Parameters
 from ..effects import SKIPPED, Lock, checked_name
 from ..errors import InvalidArguments, ServerError, Snooze
 from ..job import Attempt
 from ..outcome import Dead, Outcome, Snoozed, Succeeded
-from ..wire.effects import LockAsk, LockGive, owner_of
+from ..wire.effects import owner_of
 from .chain import CallNext
 from .holds import Held, Holds
 
@@ -20,21 +21,30 @@ BUSY_LONGEST_S = 30.0
 """A snoozed job looks again after 1, 2, 4 … 30 s, with jitter."""
 
 
-async def take(holds: Holds, attempt: Attempt, name: str, *, wait_s: float) -> Held | None:
+async def take(
+    holds: Holds, attempt: Attempt, name: str, *, wait_s: float, running: asyncio.Task[Any] | None = None
+) -> Held | None:
     """Take a lock, waiting in line for it at most so long; None when it is busy.
+
+    Args:
+        holds: where it is kept.
+        attempt: for whom.
+        name: of the lock.
+        wait_s: longest wait.
+        running: cancelled when the lock is lost; None: what carries the attempt is.
 
     Raises:
         ServerError: nothing was taken, or what was taken falls free with its lease.
     """
     owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
     try:
-        fence, _ = await holds.scripts.lock.put(LockAsk(name, owner, int(wait_s > 0)))
+        fence, _ = await holds.scripts.lock.put((name, owner, int(wait_s > 0)))
         if not fence and wait_s > 0:
             fence = await _wait_in_line(holds, name, owner, wait_s)
     except BaseException:
-        holds.scripts.release.post(LockGive(name, owner))
+        holds.scripts.release.post((name, owner))
         raise
-    return holds.add("lock:" + name, owner, attempt, int(fence)) if fence else None
+    return holds.add("lock:" + name, owner, attempt, int(fence), running) if fence else None
 
 
 async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> bytes:
@@ -42,19 +52,19 @@ async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> b
 
     async def ask() -> int | None:
         nonlocal fence
-        fence, left_ms = await holds.scripts.lock.put(LockAsk(name, owner, 1))
+        fence, left_ms = await holds.scripts.lock.put((name, owner, 1))
         return None if fence else left_ms
 
     await holds.wait(f"lock {name} {owner}", ask, wait_s)
     if not fence:
-        holds.scripts.release.post(LockGive(name, owner))
+        holds.scripts.release.post((name, owner))
     return fence
 
 
 def give_back(holds: Holds, held: Held) -> None:
     """Free a lock; it goes straight to whoever has waited longest. Costs no wait."""
     if holds.drop(held):
-        holds.scripts.release.post(LockGive(held.key.removeprefix("lock:"), held.owner))
+        holds.scripts.release.post((held.key[len("lock:") :], held.owner))
 
 
 @asynccontextmanager
@@ -65,7 +75,7 @@ async def locked(holds: Holds, attempt: Attempt, name: str, wait_s: float) -> As
     if (outer := holds.get(key, owner)) is not None:
         yield outer.fence
         return
-    held = await take(holds, attempt, name, wait_s=wait_s)
+    held = await take(holds, attempt, name, wait_s=wait_s, running=asyncio.current_task())
     if held is None:
         raise Snooze(busy_s(attempt), reason=f"lock {name} is busy")
     try:

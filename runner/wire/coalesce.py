@@ -89,14 +89,16 @@ class Coalesced(Generic[Entry, Answer]):
         self._waiting = [each for each in self._waiting if each[1] is None or not each[1].cancelled()]
         count = min(len(self._waiting), MAX_BATCH)
         if self._size is not None:
-            count = self._fitting(count, self._size)
+            count = fitting([entry for entry, _ in self._waiting[:count]], self._size)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    def _fitting(self, most: int, size: Callable[[Entry], int]) -> int:
-        total = 0
-        for count, (entry, _) in enumerate(self._waiting[:most]):
-            total += size(entry)
-            if count and total > MAX_BATCH_BYTES:
-                return count
-        return most
+
+def fitting(entries: Sequence[Entry], size: Callable[[Entry], int]) -> int:
+    """Give how many of the entries, from the first, one call may carry; at least one."""
+    total = 0
+    for count, entry in enumerate(entries):
+        total += size(entry)
+        if count == MAX_BATCH or (count and total > MAX_BATCH_BYTES):
+            return count
+    return len(entries)

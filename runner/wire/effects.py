@@ -6,7 +6,7 @@ whichever queue a job came by. In layout ``tagged`` the prefix is one hash tag, 
 
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from .coalesce import Coalesced
 from .keys import Layout
@@ -18,65 +18,43 @@ Verdict = Literal[0, 1, 2]
 """0 lost: another has it; 1 written; 2 written before by the same owner."""
 
 
-class LockAsk(NamedTuple):
-    """One lock to take; ``waits`` 1: or a place in the line before it."""
+# What is asked are bare tuples: each job makes some, and a NamedTuple takes six times as long to make.
 
-    name: str
-    owner: str
-    waits: int
-
+LockAsk = tuple[str, str, int]
+"""One lock to take: its name, the owner, and 1: or a place in the line before it."""
 
 LockAnswer = tuple[bytes, int]
 """The fence, as text. Empty: the lock is busy, and its holder's lease ends in so many ms unless renewed."""
 
 
-class LockGive(NamedTuple):
-    """One lock, or place in line, to give up."""
+LockGive = tuple[str, str]
+"""One lock, or place in line, to give up: its name, the owner."""
 
-    name: str
-    owner: str
-
-
-class BeginAsk(NamedTuple):
-    """One effect to begin."""
-
-    digest: str
-    fingerprint: str
-    owner: str
-
+BeginAsk = tuple[str, str, str]
+"""One effect to begin: digest, fingerprint, owner."""
 
 BeginAnswer = tuple[bytes, bytes]
 """A word and its data; idempotency_begin.lua has the table."""
 
 
-class Step(NamedTuple):
-    """All that an owner has recorded so far, as one value."""
+Step = tuple[str, str, bytes]
+"""All that an owner has recorded so far, as one value: digest, owner, data."""
 
-    digest: str
-    owner: str
-    data: bytes
+EffectEnd = tuple[str, str, Literal["D", "F", "U"], int, bytes]
+"""How an effect ended: digest, owner, D done or F failed for good or U unknown, ms to keep it, data."""
 
-
-class EffectEnd(NamedTuple):
-    """How an effect ended: D done, F failed for good, U unknown."""
-
-    digest: str
-    owner: str
-    state: Literal["D", "F", "U"]
-    keep_ms: int
-    data: bytes
-
-
-class Hold(NamedTuple):
-    """Something held under a lease; ``key`` is without the prefix."""
-
-    key: str
-    owner: str
+Hold = tuple[str, str]
+"""Something held under a lease: its key without the prefix, the owner."""
 
 
 def owner_of(token: str, fence: int, job_id: str) -> str:
     """Give the word that names a holder to the scripts: lease token, fence and id of its job."""
     return f"{token} {fence} {job_id}"
+
+
+def size_of_end(end: EffectEnd) -> int:
+    """Give the bytes of an end's data."""
+    return len(end[4])
 
 
 def prefix_of(layout: Layout) -> str:
@@ -106,9 +84,9 @@ class EffectScripts:
         self.lock = Coalesced(self._lock)
         self.release = Coalesced(self._release)
         self.begin = Coalesced(self._begin)
-        self.step = Coalesced(self._step, size=lambda step: len(step.data))
-        self.finish = Coalesced(self._finish, size=lambda end: len(end.data))
-        self.leave = Coalesced(self._leave)
+        self.step = Coalesced(self._step, size=lambda step: len(step[2]))
+        self.finish = Coalesced(self._finish, size=size_of_end)
+        self.leave = Coalesced(self.write)
         self.keep = Coalesced(self._keep)
 
     async def _lock(self, asks: Sequence[LockAsk]) -> list[LockAnswer]:
@@ -133,7 +111,12 @@ class EffectScripts:
         args = tuple(chain.from_iterable(ends))
         return await self._run("idempotency_finish", args)
 
-    async def _leave(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
+    async def write(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
+        """Write how effects ended, once: up to 500 and 4 MiB of them.
+
+        Raises:
+            redis.exceptions.RedisError: nobody knows whether they were written; send them again.
+        """
         args = tuple(chain.from_iterable(ends))
         return await run_script(self._execute, "idempotency_finish", self._keys, args)
 

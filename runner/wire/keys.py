@@ -26,8 +26,8 @@
     runner:<name>:gate:<key>     runner:{<name>}:gate:<key>    HASH    ours   a gate: closed until, why; PX
     runner:<name>:probes:<key>   …                             ZSET    ours   jobs let through -> until ms
     runner:<name>:gates          …                             ZSET    ours   gates that hold jobs up
-    runner:once:<digest>         runner:{effects}:once:<…>     HASH    ours   an idempotency record
-    runner:lock:<name>           runner:{effects}:lock:<name>  HASH    ours   a lock's holder and fence
+    runner:once:<digest>         runner:{effects}:once:<…>     STRING  ours   an idempotency record
+    runner:lock:<name>           runner:{effects}:lock:<name>  STRING  ours   a lock's holder and fence
     runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
     runner:waiting:<name>        …                             HASH    ours   who waits -> until ms, channel
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from runner.bench import latency, payments, webhooks
+from runner.bench import effects, latency, payments, webhooks
 from runner.bench.drain import crew
 from runner.bench.peers import NOOP, PEERS, Ours
 from runner.bench.process import python
@@ -65,6 +65,17 @@ def test_a_bench_measures_each_of_its_figures(bench, monkeypatch, name, jobs, co
     assert {what for what, value in found.items() if value <= 0} <= {"idle worker, commands"}
     assert found.get("runner jobs", jobs) == jobs
     assert found.get("most in flight", jobs * 2) == jobs * 2
+
+
+def test_effects_are_measured_beside_the_same_jobs_without(bench, monkeypatch):
+    """Four kinds in turns, their ratios, and payments compared with the gateway's ledger."""
+    monkeypatch.setattr(effects, "SLICES", 1)
+    monkeypatch.setattr(payments, "GATEWAY_S", 0.05)
+    code, out, _ = bench("effects", "--jobs", "40", "--concurrency", "10", "--repeat", "1", "--json")
+    found = figures(out)
+    assert (code, found["jobs"], found["payments"]) == (0, 40, 40)
+    ratios = {name for name in effects.FIGURES if name.endswith((", worker", ", both CPUs"))}
+    assert set(effects.FIGURES) - set(found) <= ratios  # so short that the worker's clock may not have moved
 
 
 def test_webhooks_arrive_signed_at_a_receiver_of_its_own(bench, monkeypatch):

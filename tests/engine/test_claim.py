@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,3 +175,35 @@ async def test_a_round_knows_when_what_it_gave_back_falls_due(yard: Any) -> None
     assert 0 < due_at - loop.time() <= 5
     rounds.note_time(due_at)
     assert rounds.has_work(in_flight=0, slots=1)
+
+
+async def test_what_stands_before_an_outcome_is_written_first(yard: Any) -> None:
+    """While it cannot be written, the outcome is not: the job stays leased, and the next round tries both."""
+    order: list[str] = []
+    taken: list[Any] = []
+
+    async def write_effects() -> None:
+        order.append("effects")
+        if len(order) == 1:
+            raise ConnectionError("the server is away")
+
+    rounds = Rounds(
+        yard.scripts,
+        [ServedQueue(yard.keys, 1)],
+        worker="w",
+        lease_ms=3_600_000,
+        strict=False,
+        on_claimed=lambda queue, jobs, token, now_ms: taken.extend((job, token) for job in jobs),
+        on_settled=lambda ends: order.append("outcomes"),
+        before_ends=write_effects,
+    )
+    await yard.put(noted, "x")
+    await rounds.run(in_flight=0, slots=1)
+    job, token = taken[0]
+    rounds.add(yard.keys.queue, End(job.job_id, token, job.fence, "done", 0, b"", "", job.attempt))
+    with pytest.raises(ConnectionError):
+        await rounds.run(in_flight=0, slots=0)
+    assert (rounds.unwritten, await yard.redis.hlen(yard.keys.running)) == (1, 1)
+    await rounds.run(in_flight=0, slots=0)
+    assert (rounds.unwritten, await yard.redis.hlen(yard.keys.running)) == (0, 0)
+    assert order == ["effects", "effects", "outcomes"]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -24,7 +25,7 @@ from runner import (
 from runner.settings.model import DeadGroup, RedisGroup, WorkerGroup
 from runner.wire import codec
 from runner.wire.keys import keys_of
-from runner.wire.scripts import Entry, Scripts
+from runner.wire.scripts import Entry, Scripts, Verdict
 from runner.worker_parameters import worker_parameters
 
 Make = Callable[..., Runner]
@@ -121,6 +122,36 @@ async def test_an_error_leaves_it_unknown_and_the_retry_recovers(make: Make, red
     assert await redis.pttl(record) > 29 * 86_400_000
 
 
+async def test_a_crash_between_effect_and_outcome_repeats_nothing(
+    make: Make, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The effect is known to be done before its job is: the next attempt is given the stored result."""
+    runs: list[int] = []
+    records: list[bytes] = []
+    finish = Scripts.finish
+
+    async def lost(self: Scripts, keys: Any, ends: Any, **kwargs: Any) -> Any:
+        """Let the first outcome get lost, as a worker's that dies before it writes it."""
+        if runs and not records:
+            records.append(await redis.get((await redis.keys("runner:once:*"))[0]))
+            return [Verdict.LOST] * len(ends)
+        return await finish(self, keys, ends, **kwargs)
+
+    @task(idempotency=Idempotency())
+    async def charge(ctx: Context, order: str) -> str:
+        runs.append(ctx.attempt)
+        return "charged"
+
+    monkeypatch.setattr(Scripts, "finish", lost)
+    runner = make(charge, lease=1)
+    async with runner.worker():
+        job = await runner.enqueue(charge, "o-17")
+        assert await job.result(10) == "charged"
+        assert (await job.info()).attempts == 2
+    assert b'"charged"' in records[0]
+    assert runs == [1]
+
+
 async def test_unknown_never_expires(make: Make, redis: Redis) -> None:
     """The job is dead, the effect may have happened: the record waits for somebody who finds out."""
 
@@ -133,7 +164,10 @@ async def test_unknown_never_expires(make: Make, redis: Redis) -> None:
         with pytest.raises(JobFailed):
             await (await runner.enqueue(charge, "o-17")).result(5)
         (record,) = await redis.keys("runner:once:*")
-        assert (await redis.hget(record, "s"), await redis.pttl(record)) == (b"U", -1)
+        _, _, state, *_ = msgspec.msgpack.decode(
+            b"\x96" + await redis.get(record)
+        )  # six values, one after the other
+        assert (state, await redis.pttl(record)) == ("U", -1)
 
 
 async def test_a_definite_failure_is_every_caller_s_answer(make: Make) -> None:

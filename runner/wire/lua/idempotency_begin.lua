@@ -7,53 +7,58 @@
 -- ARGV  bell      str   channel of the caller, to be told when a busy record ends
 -- ARGV  asks      rest  digest, fingerprint, owner; repeated, at most 500
 --
--- runner:once:<digest> HASH: s state, p fingerprint, o owner "token fence id", u held until ms, d data, w bells
---   P in progress   no TTL      d: what steps recorded
---   U unknown       no TTL      d: what steps recorded; at most one owner at a time finds out
---   D done          has a TTL   d: the result
---   F failed        has a TTL   d: the error; a later attempt of the same job (a replay) may try again
+-- runner:once:<digest> STRING, msgpack: owner "token fence id" or '', held until ms or '', state, fingerprint, data, bells
+--   P in progress   no TTL      data: what steps recorded
+--   U unknown       no TTL      data: what steps recorded; at most one owner at a time finds out
+--   D done          has a TTL   data: the result
+--   F failed        has a TTL   data: the error; a later attempt of the same job (a replay) may try again
 --
 -- GIVES two values an ask: word and text
 -- GIVES new ''; recover steps; done result; failed error; conflict fingerprint; busy "ms-of-lease-left id-of-holder"
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(1) an ask
--- USES  now text supersedes
+-- USES  now text supersedes opened
 local at = now(now_ms)
-local till, answers = text(at + lease_ms), {}
+local till, answers, keys = text(at + lease_ms), {}, {}
+for i = 1, asks_n, 3 do
+  keys[#keys + 1] = ours .. 'once:' .. asks(i)
+end
+local get, put, write = opened(keys)
 local settled = { D = 'done', F = 'failed' }
 
-local function wait(record, bells)
-  if not string.find(' ' .. bells .. ' ', ' ' .. bell .. ' ', 1, true) and #bells < 4096 then
-    redis.call('HSET', record, 'w', bells .. ' ' .. bell)
+local function listening(bells)
+  if string.find(' ' .. bells .. ' ', ' ' .. bell .. ' ', 1, true) or #bells >= 4096 then
+    return bells
   end
+  return bells .. ' ' .. bell
 end
 
-for i = 1, asks_n, 3 do
-  local digest, fingerprint, owner = asks(i), asks(i + 1), asks(i + 2)
-  local record = ours .. 'once:' .. digest
-  local known = redis.call('HMGET', record, 's', 'p', 'o', 'u', 'd', 'w')
-  local state, holder, ends, data = known[1], known[3], tonumber(known[4] or 0), known[5] or ''
-  local word, said = 'new', ''
-  if not state then
-    redis.call('HSET', record, 's', 'P', 'p', fingerprint, 'o', owner, 'u', till)
-  elseif known[2] ~= fingerprint then
-    word, said = 'conflict', known[2]
+local function answer(n, value, fingerprint, owner)
+  local holder, ends, state, known, data, bells = cmsgpack.unpack(value)
+  if known ~= fingerprint then
+    return 'conflict', known
   elseif state == 'D' or state == 'F' and not supersedes(owner, holder) then
-    word, said = settled[state], data
+    return settled[state], data
   elseif state == 'P' and holder == owner and data == '' then
-    redis.call('HSET', record, 'u', till)
-  elseif holder and holder ~= owner and state ~= 'F' and ends > at and not supersedes(owner, holder) then
-    word, said = 'busy', text(ends - at) .. ' ' .. string.match(holder, '^%S+ %S+ (.*)$')
-    wait(record, known[6] or '')
-  else
-    if state == 'F' then
-      redis.call('PERSIST', record)
-      redis.call('HDEL', record, 'd')
-      data = ''
-    end
-    redis.call('HSET', record, 's', 'U', 'o', owner, 'u', till)
-    word, said = 'recover', data
+    put(n, cmsgpack.pack(owner, till, state, known, data, bells))
+    return 'new', ''
+  elseif state ~= 'F' and holder ~= '' and holder ~= owner and tonumber(ends) > at and not supersedes(owner, holder) then
+    put(n, cmsgpack.pack(holder, ends, state, known, data, listening(bells)))
+    return 'busy', text(tonumber(ends) - at) .. ' ' .. string.match(holder, '^%S+ %S+ (.*)$')
   end
-  answers[#answers + 1], answers[#answers + 2] = word, said
+  data = state == 'F' and '' or data
+  put(n, cmsgpack.pack(owner, till, 'U', known, data, bells))
+  return 'recover', data
 end
+
+for n = 1, #keys do
+  local fingerprint, owner, value, word, said = asks(n * 3 - 1), asks(n * 3), get(n), 'new', ''
+  if value then
+    word, said = answer(n, value, fingerprint, owner)
+  else
+    put(n, cmsgpack.pack(owner, till, 'P', fingerprint, '', ''))
+  end
+  answers[n * 2 - 1], answers[n * 2] = word, said
+end
+write()
 return answers

@@ -5,27 +5,30 @@
 -- GIVES one number an end: 1 written, 2 written before by the same owner, 0 lost (another has the record)
 -- FAILS nothing
 -- COST  O(1) an end
--- USES  ring
-local answers = {}
+-- USES  opened ring
+local answers, keys = {}, {}
 for i = 1, ends_n, 5 do
-  local digest, owner, state = ends(i), ends(i + 1), ends(i + 2)
-  local record = ours .. 'once:' .. digest
-  local known, verdict = redis.call('HMGET', record, 's', 'o', 'w'), 1
-  if known[2] ~= owner then
-    verdict = 0
-  elseif known[1] == 'D' or known[1] == 'F' then
-    verdict = 2
-  elseif state == 'U' then
-    redis.call('HSET', record, 's', 'U')
-    redis.call('HDEL', record, 'o', 'u', 'w')
-  else
-    redis.call('HSET', record, 's', state, 'd', ends(i + 4))
-    redis.call('HDEL', record, 'u', 'w')
-    redis.call('PEXPIRE', record, ends(i + 3))
-  end
-  if verdict == 1 then
-    ring(known[3], digest)
-  end
-  answers[#answers + 1] = verdict
+  keys[#keys + 1] = ours .. 'once:' .. ends(i)
 end
+local get, put, write = opened(keys)
+for n = 1, #keys do
+  local owner, state, value, verdict = ends(n * 5 - 3), ends(n * 5 - 2), get(n), 0
+  local holder, _, was, fingerprint, steps, bells
+  if value then
+    holder, _, was, fingerprint, steps, bells = cmsgpack.unpack(value)
+  end
+  if holder == owner then
+    verdict = (was == 'D' or was == 'F') and 2 or 1
+  end
+  if verdict == 1 and state == 'U' then
+    put(n, cmsgpack.pack('', '', 'U', fingerprint, steps, ''))
+  elseif verdict == 1 then
+    put(n, cmsgpack.pack(owner, '', state, fingerprint, ends(n * 5), ''), ends(n * 5 - 1))
+  end
+  if verdict == 1 and bells ~= '' then
+    ring(bells, ends(n * 5 - 4))
+  end
+  answers[n] = verdict
+end
+write()
 return answers

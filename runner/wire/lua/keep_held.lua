@@ -7,15 +7,21 @@
 -- GIVES one number a hold: 1 kept, 0 lost: another has it, or it was given up
 -- FAILS nothing
 -- COST  O(1) a hold
--- USES  now text
-local till, answers = text(now(now_ms) + lease_ms), {}
+-- USES  now text opened
+local till, answers, keys = text(now(now_ms) + lease_ms), {}, {}
 for i = 1, holds_n, 2 do
-  local key = ours .. holds(i)
-  local held = redis.call('HMGET', key, 'o', 'u')
-  local is_mine = held[1] == holds(i + 1) and held[2] ~= false
-  if is_mine then
-    redis.call('HSET', key, 'u', till)
-  end
-  answers[#answers + 1] = is_mine and 1 or 0
+  keys[#keys + 1] = ours .. holds(i)
 end
+local get, put, write = opened(keys)
+for n = 1, #keys do
+  local value = get(n)
+  local held = value and { cmsgpack.unpack(value) } or {}
+  local is_mine = held[1] == holds(n * 2) and held[2] ~= ''
+  if is_mine then
+    held[2] = till
+    put(n, cmsgpack.pack(unpack(held)))
+  end
+  answers[n] = is_mine and 1 or 0
+end
+write()
 return answers

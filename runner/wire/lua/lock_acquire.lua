@@ -6,50 +6,56 @@
 -- ARGV  bell      str   channel of the caller, to be told of a lock handed to it
 -- ARGV  asks      rest  name, owner, 1 to wait in line or 0; repeated, at most 500
 --
--- runner:lock:<name> HASH: f fence (never expires), o owner "token fence id", u held until ms, w somebody waits
+-- runner:lock:<name> STRING, msgpack: owner "token fence id" or '', held until ms, fence, 1 if somebody waits or ''.
+-- runner:lock:<name> It never expires: neither does the fence.
 --
 -- GIVES two values an ask: fence or '', and ms until the present holder's lease ends unless renewed
 -- GIVES A free lock goes to whoever has waited longest. Asking again gives the holder the same fence, a waiter the same place.
 -- FAILS nothing
 -- COST  O(log waiters) an ask
--- USES  now text supersedes heir occupy
+-- USES  now text supersedes opened heir rise
 local at, at_us = now(now_ms)
-local till, answers = text(at + lease_ms), {}
-
-local function hand_over(name)
-  local first, first_bell = heir(ours, name, at)
-  if first then
-    occupy(ours, name, first, at_us, till)
-    redis.call('PUBLISH', first_bell, 'lock ' .. name .. ' ' .. first)
-  end
-  return first
-end
-
+local till, answers, keys = text(at + lease_ms), {}, {}
 for i = 1, asks_n, 3 do
-  local name, owner, may_wait = asks(i), asks(i + 1), asks(i + 2) == '1'
-  local lock = ours .. 'lock:' .. name
-  local held = redis.call('HMGET', lock, 'o', 'u', 'f', 'w')
-  local holder, ends = held[1], tonumber(held[2] or 0)
-  local is_free = not holder or ends <= at or supersedes(owner, holder)
-  local fence, left_ms = '', 0
+  keys[#keys + 1] = ours .. 'lock:' .. asks(i)
+end
+local get, put, write = opened(keys)
+
+local function line_up(name, owner, place)
+  redis.call('ZADD', ours .. 'waiters:' .. name, 'NX', text(at_us + place), owner)
+  redis.call('HSET', ours .. 'waiting:' .. name, owner, till .. ' ' .. bell)
+end
+
+for n = 1, #keys do
+  local name, owner, may_wait = asks(n * 3 - 2), asks(n * 3 - 1), asks(n * 3) == '1'
+  local holder, ends, fence, queued, value = '', '0', '0', '', get(n)
+  if value then
+    holder, ends, fence, queued = cmsgpack.unpack(value)
+  end
+  local is_free = holder == '' or tonumber(ends) <= at or supersedes(owner, holder)
+  local told
+  if holder ~= owner and may_wait and (queued ~= '' or not is_free) then
+    line_up(name, owner, n - 1)
+    queued = '1'
+  end
   if holder == owner then
-    redis.call('HSET', lock, 'u', till)
-    fence = held[3]
-  elseif is_free and not held[4] then
-    fence = occupy(ours, name, owner, at_us, till)
-  else
-    if may_wait then
-      redis.call('ZADD', ours .. 'waiters:' .. name, 'NX', text(at_us + (i - 1) / 3), owner)
-      redis.call('HSET', ours .. 'waiting:' .. name, owner, till .. ' ' .. bell)
-      redis.call('HSET', lock, 'w', 1)
-    end
-    local first = is_free and hand_over(name)
-    if first == owner or is_free and not first then
-      fence = first and redis.call('HGET', lock, 'f') or occupy(ours, name, owner, at_us, till)
-    else
-      left_ms = first and lease_ms or ends - at
+    ends = till
+  elseif is_free then
+    holder, ends, fence = owner, till, rise(fence, at_us)
+    if queued ~= '' then
+      holder, told = heir(ours, name, at)
+      queued = holder and queued or ''
+      holder = holder or owner
     end
   end
-  answers[#answers + 1], answers[#answers + 2] = fence, left_ms
+  if told then
+    redis.call('PUBLISH', told, 'lock ' .. name .. ' ' .. holder)
+  end
+  if holder == owner or is_free or may_wait then
+    put(n, cmsgpack.pack(holder, ends, fence, queued))
+  end
+  local is_mine = holder == owner
+  answers[n * 2 - 1], answers[n * 2] = is_mine and fence or '', is_mine and 0 or tonumber(ends) - at
 end
+write()
 return answers
