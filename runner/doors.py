@@ -79,13 +79,14 @@ class Doors(ABC):
 
     @property
     def limits(self) -> Limits:
-        """The rate limits, inside ``async with runner``: take by hand, change for all workers."""
+        """Rate limits and gates, inside ``async with runner``: take by hand, change for all workers."""
         settings = self.settings
         return Limits(
             self.client.execute,
             layout=settings.redis.key_layout,
             settings={name: table.as_rate() for name, table in settings.rate_limits.items()},
             declared=[limit for task in self.registry for limit in task.rate_limits],
+            queues=settings.worker.queues,
         )
 
     @property

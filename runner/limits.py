@@ -1,14 +1,15 @@
-"""The door to rate limits, for web apps and the command line: take by hand, look, change for all workers."""
+"""The door to limits, for web apps and the command line: take by hand, look, change for all workers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from .errors import InvalidArguments
+from .gates import Gates
 from .key_names import bucket_of, checked_limit
 from .middleware.rate_limit import TokenBucket
 from .rates import Rate, RateLimit, rate_of
-from .wire.keys import Layout
+from .wire.keys import Layout, keys_of
 from .wire.limits import GRANTED, NO_RATE, TOO_MUCH, LimitScripts, Take, Want
 from .wire.scripts import Execute
 
@@ -59,14 +60,15 @@ class Standing:
     line_s: float
 
 
-class Limits:
-    """Takes tokens and changes rates.
+class Limits(Gates):
+    """Takes tokens, changes rates, and opens and closes gates.
 
     Args:
         execute: sends one command.
         layout: how keys are named.
         settings: rates by the limit's name.
         declared: limits of tasks.
+        queues: whose gates are meant.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Limits:
         layout: Layout = "classic",
         settings: Mapping[str, Rate] | None = None,
         declared: Iterable[RateLimit] = (),
+        queues: Iterable[str] = (),
     ) -> None:
+        super().__init__(execute, [keys_of(name, layout) for name in queues])
         self._scripts = LimitScripts(execute, layout=layout)
         self._known = {each.name: Limit(each.name, each.rate, "task") for each in declared}
         self._known |= {name: Limit(name, rate, "settings") for name, rate in (settings or {}).items()}

@@ -1,4 +1,4 @@
-"""``runner limits``: see rate limits, and change them for all workers at once."""
+"""``runner limits``: see rate limits and gates, and change them for all workers at once."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from ..gates import GateState
 from ..limits import Limit, Limits
 from .connected import run
 
@@ -14,6 +15,8 @@ T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
+MOST_GATES = 1000
+Key = Annotated[str, typer.Argument(help="Of a gate, as a breaker makes it: host:example.com.")]
 Name = Annotated[str, typer.Argument(help="Of a limit as its task names it, or of one of its buckets.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One object a limit and line.")]
 
@@ -31,9 +34,15 @@ def set_(
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List limits: of tasks, of settings, and those set at run time."""
-    for limit in _run(lambda limits: limits.list()):
-        print(json.dumps(_plain(limit), ensure_ascii=False) if as_json else _line(limit))
+    """List limits: of tasks, of settings, set at run time; and the gates that hold jobs up."""
+
+    async def read(limits: Limits) -> tuple[list[Limit], list[GateState]]:
+        return await limits.list(), await limits.states(most=MOST_GATES)
+
+    limits, gates = _run(read)
+    for each in limits:
+        print(json.dumps(_plain(each), ensure_ascii=False) if as_json else _line(each))
+    _print_gates(gates, as_json=as_json)
 
 
 @app.command()
@@ -42,14 +51,47 @@ def show(
     bucket: Annotated[str | None, typer.Option(help="One of its buckets, as host:example.com.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a limit: its rate, who set it, the tokens that are left, how long the line is."""
+    """Show a limit: its rate, who set it, the tokens that are left, the line; and the gates of that key."""
 
-    async def read(limits: Limits) -> tuple[Limit | None, Any]:
-        return await limits.get(name), await limits.standing(name, bucket=bucket)
+    async def read(limits: Limits) -> tuple[Limit | None, Any, list[GateState]]:
+        return await limits.get(name), await limits.standing(name, bucket=bucket), await limits.states(name)
 
-    limit, standing = _run(read)
-    if limit is None:
-        _not_found(f"there is no limit '{name}'; runner limits list shows them")
+    limit, standing, gates = _run(read)
+    if limit is None and not gates:
+        _not_found(f"there is no limit or gate '{name}'; runner limits list shows them")
+    if limit is not None:
+        _print_limit(limit, standing, as_json=as_json)
+    _print_gates(gates, as_json=as_json)
+
+
+@app.command()
+def pause(
+    key: Key,
+    for_: Annotated[str, typer.Argument(metavar="TIME", help="A number and a unit: 30s, 5m, 2h.")],
+    why: Annotated[str, typer.Option(help="What the jobs that wait say.")] = "paused by hand",
+) -> None:
+    """Let no job through the gates of a key for so long; no attempt is spent meanwhile."""
+    _print_gates(_run(lambda limits: _then_look(limits, key, limits.pause(key, for_, why=why))))
+
+
+@app.command()
+def resume(key: Key) -> None:
+    """Let jobs through the gates of a key again, now, in growing numbers."""
+    _print_gates(_run(lambda limits: _then_look(limits, key, limits.resume(key))))
+
+
+@app.command()
+def reset(key: Key) -> None:
+    """Let all jobs through the gates of a key, now, and forget that anything was wrong."""
+    _print_gates(_run(lambda limits: _then_look(limits, key, limits.reset(key))))
+
+
+async def _then_look(limits: Limits, key: str, act: Awaitable[None]) -> list[GateState]:
+    await act
+    return await limits.states(key)
+
+
+def _print_limit(limit: Limit, standing: Any, *, as_json: bool) -> None:
     if as_json:
         tokens, line_s = (None, None) if standing is None else (standing.tokens, standing.line_s)
         print(json.dumps({**_plain(limit), "tokens": tokens, "line_s": line_s}, ensure_ascii=False))
@@ -84,6 +126,20 @@ def _plain(limit: Limit) -> dict[str, Any]:
         "burst": None if rate is None else rate.burst,
         "source": limit.source,
     }
+
+
+def _print_gates(gates: list[GateState], *, as_json: bool = False) -> None:
+    for gate in gates:
+        if as_json:
+            print(json.dumps({"gate": gate.key, **{n: getattr(gate, n) for n in _GATE}}, ensure_ascii=False))
+            continue
+        left = f" for {gate.closed_for_s:.1f} s" if gate.closed_for_s else ""
+        most = "" if gate.most is None else f", {gate.most} at once" + (" then" if left else "")
+        why = f": {gate.why}" if gate.why else ""
+        print(f"{gate.key}  gate of {gate.queue} {gate.state.replace('_', ' ')}{left}{most}{why}")
+
+
+_GATE = ("queue", "state", "closed_for_s", "most", "why")
 
 
 def _not_found(message: str) -> NoReturn:

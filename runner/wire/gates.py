@@ -3,12 +3,22 @@
 A report that is sent twice counts twice, a retry that asks twice pays twice: gates err towards fewer calls.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from .coalesce import Coalesced
 from .keys import Keys
 from .scripts import Execute, run_script
+
+StateWord = Literal["paused", "open", "half_open", "recovering", "closed"]
+_STATES: Mapping[tuple[str, bool], StateWord] = {
+    ("open", True): "open",
+    ("open", False): "half_open",
+    ("recovering", True): "paused",
+    ("recovering", False): "recovering",
+    ("", True): "closed",
+    ("", False): "closed",
+}
 
 FAR_MS = 600_000
 """No time to come back is farther off than 10 minutes: who is told so asks again within them."""
@@ -90,7 +100,7 @@ class Gate(NamedTuple):
 
     Attributes:
         key: its key.
-        state: closed, open, half_open, recovering.
+        state: a word of GateState.
         closed_for_ms: nobody passes for so long; 0: some pass.
         most: at once; None for any number.
         why: for people.
@@ -98,7 +108,7 @@ class Gate(NamedTuple):
     """
 
     key: str
-    state: str
+    state: StateWord
     closed_for_ms: int
     most: int | None
     why: str
@@ -165,8 +175,14 @@ class GateScripts:
             return None
         seconds, us = await self._execute("TIME")
         left_ms = max(0, int(u) - int(seconds) * 1000 - int(us) // 1000)
-        state = "half_open" if s == b"open" and not left_ms else s.decode() or "closed"
-        return Gate(key, state, left_ms, int(n) if n else None, _text(why), int(m.split()[2]))
+        return Gate(
+            key,
+            _STATES[s.decode(), left_ms > 0],
+            left_ms,
+            int(n) if n else None,
+            _text(why),
+            int(m.split()[2]),
+        )
 
     async def _run(self, verb: str, args: list[Any]) -> Any:
         return await run_script(self._execute, verb, (self._keys.queue, self._keys.here), args)

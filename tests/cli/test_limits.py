@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,3 +85,29 @@ def test_a_wrong_table_is_a_line(run: Run) -> None:
     assert code == 2
     assert "rate_limits" in err
     assert "not 'fast'" in err
+
+
+def test_a_gate_is_paused_listed_shown_and_opened_by_hand(run: Run) -> None:
+    """In every queue of the settings; what waits says why; a gate that holds nobody up is not listed."""
+    code, out, err = run("pause", "host:a", "5m", "--why", "they deploy")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split()[3] for line in lines] == ["bulk", "critical", "default"]
+    assert all(
+        re.search(r"^host:a  gate of \w+ paused for [23]\d\d\.\d s, 1 at once then: they", x) for x in lines
+    )
+    assert run("list")[1].count("host:a  gate of ") == 3
+    shown = [json.loads(line) for line in run("show", "host:a", "--json")[1].splitlines()]
+    assert {(each["gate"], each["state"], each["why"]) for each in shown} == {
+        ("host:a", "paused", "they deploy")
+    }
+    assert "recovering, 1 at once: resumed by hand" in run("resume", "host:a")[1]
+    assert "host:a  gate of default closed" in run("reset", "host:a")[1]
+    assert "gate" not in run("list")[1]
+
+
+def test_a_pause_without_a_time_is_refused(run: Run) -> None:
+    """As usage: exit code 2, and the form of a time."""
+    code, _, err = run("pause", "host:a", "soon")
+    assert code == 2
+    assert "'30d'" in err
