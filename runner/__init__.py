@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Undecided,
         UnsafeServer,
     )
+    from .explain import Explanation
     from .job import JobState
     from .rates import RateLimit
     from .schedules.declare import cron, every
@@ -97,6 +98,7 @@ _PLACES = {
         "Undecided",
         "UnsafeServer",
     ),
+    "explain": ("Explanation",),
     "job": ("JobState",),
     "rates": ("RateLimit",),
     "schedules.declare": ("cron", "every"),
@@ -113,6 +115,7 @@ __all__ = [
     "Call",
     "Context",
     "DuplicateJob",
+    "Explanation",
     "GiveUp",
     "Idempotency",
     "IdempotencyConflict",

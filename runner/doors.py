@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 from .client import Client
 from .dead_letters import DeadLetters
+from .explain import Explanation
 from .health import Health
 from .inspector import Inspector
 from .limits import Limits
@@ -76,6 +77,16 @@ class Doors(ABC):
     def queues(self) -> Queues:
         """What may be done to queues and waiting jobs, inside ``async with runner``."""
         return Queues(self.client, self.inspector, self.dead, registry=lambda: self.registry, by="api")
+
+    async def explain(self, job_id: str, *, queue: str | None = None) -> Explanation:
+        """Say why a job, of whichever queue, does not run; see ``Job.explain``.
+
+        Raises:
+            UnknownQueue: settings name no such queue.
+            UnknownJob: there is none of that id: never enqueued, or ended and its result is not kept.
+        """
+        found = await self.inspector.job(job_id, queue=queue)
+        return await self.client.explain(found.info.queue, job_id)
 
     @property
     def limits(self) -> Limits:

@@ -41,7 +41,7 @@ COMMANDS = {
     "enqueue": Command("runner.cli.enqueue", "app", "Make a job of a task and JSON arguments."),
     "status": Command("runner.cli.status", "app", "Show queues and workers on one screen."),
     "top": Command("runner.cli.top", "app", "Watch queues and workers, live."),
-    "jobs": Command("runner.cli.jobs", "app", "List, show, cancel, retry and edit jobs."),
+    "jobs": Command("runner.cli.jobs", "app", "List, show, explain, cancel, retry and edit jobs."),
     "queues": Command("runner.cli.queues", "app", "List, pause, resume, drain and purge queues."),
     "workers": Command("runner.cli.workers", "app", "List workers: what they serve, how busy they are."),
     "dead": Command("runner.cli.dead", "app", "List, replay, delete, export and import dead letters."),

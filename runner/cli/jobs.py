@@ -1,4 +1,4 @@
-"""``runner jobs``: list, show, cancel, retry, edit and signal jobs."""
+"""``runner jobs``: list, show, explain, cancel, retry, edit and signal jobs."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,6 +14,7 @@ from . import exit_code_of
 from .asking import confirm, refuse_unless, within
 from .connected import run
 from .dead_options import Cursor, DryRun, Queue, Yes, read_edit
+from .explain import explain
 from .inspecting import JOB_COLUMNS, detail_plain, job_plain, job_row, print_detail
 from .meter import Meter
 from .showing import print_json, print_jsonl, print_table
@@ -73,6 +74,9 @@ def show(
         print_json(detail_plain(job))
     else:
         print_detail(job)
+
+
+app.command()(explain)
 
 
 @app.command()

@@ -6,6 +6,7 @@ room.py       and waits in line where its queue is full
 bulk.py       very many calls, in chunks
 results.py    results are pushed to whoever waits
 reading.py    all that is known of one job
+explaining.py what can keep it from running
 progress.py   how far running jobs are
 patience.py   a server that is away for a moment
 job.py        a handle on one enqueued job

@@ -10,6 +10,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import RunnerError
+from ..explain import Explanation, explained
 from ..placement import checked_key, checked_queue
 from ..tasks import Call, Task
 from ..wire import codec
@@ -22,6 +23,7 @@ from ..wire.scripts import Scripts, send_script
 from ..wire.tracking import Tracking
 from .bulk import REMEMBERED_S, Bulk, Calls, enqueue_chunks
 from .entry import wish_of
+from .explaining import read_facts
 from .intake import Bound, Counts, Intake
 from .job import Job, JobInfo
 from .patience import patiently
@@ -171,6 +173,13 @@ class Client:
     async def info(self, queue: str, job_id: str) -> JobInfo:
         """Give all the server knows of a job."""
         return await self._patiently(lambda: read_info(self._link.execute, self._keys(queue), job_id))
+
+    async def explain(self, queue: str, job_id: str) -> Explanation:
+        """Say why a job does not run; see ``Job.explain``."""
+        facts = await self._patiently(
+            lambda: read_facts(self._link.execute, self._keys(queue), job_id, self._layout)
+        )
+        return explained(facts)
 
     async def cancel(self, queue: str, job_id: str, *, only_waiting: bool = False) -> bool:
         """Cancel a job; see ``Job.cancel``. ``only_waiting``: a running one is left alone: False."""

@@ -8,6 +8,7 @@ from ..errors import Delay, ResultTimeout, seconds
 from ..job import JobState
 
 if TYPE_CHECKING:
+    from ..explain import Explanation
     from ..tasks import Task
     from .client import Client
 
@@ -109,6 +110,13 @@ class Job(Generic[R]):
     async def info(self) -> JobInfo:
         """Give all the server knows of the job; one round trip."""
         return await self._client.info(self.queue, self.id)
+
+    async def explain(self) -> "Explanation":
+        """Say why the job does not run, and from when on it may: ``print(await job.explain())``.
+
+        Two round trips, three where it waits for a lock; the same cost however much the queue holds.
+        """
+        return await self._client.explain(self.queue, self.id)
 
     async def cancel(self) -> bool:
         """Cancel the job: at once while it waits; a running one is asked to stop.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.exceptions import RedisError
@@ -16,9 +16,32 @@ Execute = Callable[..., "asyncio.Future[Any]"]
 """Sends at once, so that what is asked in one go arrives in one go: a Link's."""
 
 
+class Moment(NamedTuple):
+    """What is known of a job at one moment.
+
+    Attributes:
+        info: for everybody.
+        now_ms: the server's clock.
+        fields: its history, or its dead letter.
+        payload: as it is stored.
+        more: replies to what was asked in the same moment.
+    """
+
+    info: JobInfo
+    now_ms: int
+    fields: dict[str, bytes]
+    payload: bytes
+    more: list[Any]
+
+
 async def read_info(execute: Execute, keys: Keys, job_id: str) -> JobInfo:
     """Put together what is known of a job; state ``unknown`` when nothing is."""
-    read = await _at_one_moment(
+    return (await read_moment(execute, keys, job_id)).info
+
+
+async def read_moment(execute: Execute, keys: Keys, job_id: str, *more: tuple[Any, ...]) -> Moment:
+    """Read a job, and what else is asked, at one moment."""
+    read = await at_one_moment(
         execute,
         ("TIME",),
         ("GET", keys.result(job_id)),
@@ -28,14 +51,15 @@ async def read_info(execute: Execute, keys: Keys, job_id: str) -> JobInfo:
         ("GET", keys.job(job_id)),
         ("HGETALL", keys.record(job_id)),
         ("HGETALL", keys.dead_letter(job_id)),
+        *more,
     )
-    time, result, leased, score, retry, payload, record, letter = read
+    time, result, leased, score, retry, payload, record, letter = read[:8]
     now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
     fields, buried = _pairs(record), _pairs(letter)
     ended = _result(result)
     state = _state(ended, buried, leased=bool(leased), score=score, now_ms=now_ms)
     history = _history(fields, buried)
-    return JobInfo(
+    info = JobInfo(
         id=job_id,
         queue=keys.name,
         state=state,
@@ -48,9 +72,10 @@ async def read_info(execute: Execute, keys: Keys, job_id: str) -> JobInfo:
         result=ended.r if state is JobState.SUCCEEDED and ended else None,
         error=_error(ended, history),
     )
+    return Moment(info, now_ms, fields or buried, payload or buried.get("payload", b""), read[8:])
 
 
-async def _at_one_moment(execute: Execute, *commands: tuple[Any, ...]) -> list[Any]:
+async def at_one_moment(execute: Execute, *commands: tuple[Any, ...]) -> list[Any]:
     """Give the replies of a transaction: between two of them no job can go from one state to another.
 
     Raises:

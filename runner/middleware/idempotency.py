@@ -184,8 +184,9 @@ async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenera
             raise GiveUp(msg)
         case b"conflict", known:
             raise IdempotencyConflict(what, known=known.decode(), given=effect.fingerprint)
-        case b"busy", _:
-            raise Snooze(busy_s(effect.attempt), reason=f"{what} is in progress")
+        case b"busy", data:
+            holder = data.split(b" ", 1)[1].decode()
+            raise Snooze(busy_s(effect.attempt), reason=f"{what} is in progress in job {holder}")
         case _:
             once = effect.once
     key, running = f"once:{effect.digest}", asyncio.current_task()

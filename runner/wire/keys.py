@@ -13,8 +13,8 @@
     runner:<name>:dead-stats     …                             HASH    ours   bytes and what was trimmed
     runner:<name>:dead-untold    …                             SET     ours   deaths no worker saw
     runner:<name>:dead-audit     …                             STREAM  ours   who replayed, discarded, …
-    runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
     runner:<name>:paused         …                             HASH    ours   who paused the queue, since when
+    runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
     runner:unique:<digest>       …                             STRING  ours   since ms, id of the one such job
