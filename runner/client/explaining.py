@@ -93,12 +93,15 @@ async def _lock(
     if match is None:
         return None
     name = match[1]
-    owner, until, fence = await execute("HMGET", f"{effects.prefix_of(layout)}lock:{name}", "o", "u", "f")
-    held = re.fullmatch(r"\S+ \d+ (.*)", _text(owner))
-    if held is None or int(until or 0) <= now_ms:
+    stored = await execute("GET", f"{effects.prefix_of(layout)}lock:{name}")
+    if stored is None:
+        return name, None
+    owner, until_ms, fence, _ = msgspec.msgpack.decode(b"\x94" + stored)  # as an array of its four values
+    held = re.fullmatch(r"\S+ \d+ (.*)", owner)
+    if held is None or int(until_ms) <= now_ms:
         return name, None
     _, _, worker = _entry(await execute("HGET", keys.running, held[1]))
-    return name, Holder(held[1], worker, int(fence or 0) // 1000, int(until))
+    return name, Holder(held[1], worker, int(fence) // 1000, int(until_ms))
 
 
 async def _workers(execute: Execute) -> list[Serving]:
