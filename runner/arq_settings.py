@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from arq.logs import default_log_config
+from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError
 
+from .client import Client
+from .engine.connect import connect
 from .engine.worker import Worker
 from .errors import ServerUnreachable, SettingsError
 
@@ -85,10 +88,36 @@ def run(worker: Worker) -> None:
     try:
         worker.run()
     except RedisError as error:
-        at = worker.redis_settings
-        where = (at.unix_socket_path or f"{at.host}:{at.port}") if at else "the server of redis_pool"
-        msg = f"no server at {where} ({error}); is it running, are redis_settings right?"
-        raise ServerUnreachable(msg) from error
+        raise _unreachable(worker, error) from error
+
+
+async def client_of(worker: Worker) -> Client:
+    """Connect to a worker's server, for looking at it.
+
+    Raises:
+        ServerUnreachable: there is no server, or it refuses us; says where.
+    """
+    try:
+        pool = await connect(worker)
+    except (RedisError, OSError) as error:
+        raise _unreachable(worker, error) from error
+    return Client(cast("ConnectionPool", pool.connection_pool), address=url_of(worker))
+
+
+def url_of(worker: Worker) -> str:
+    """Give the address of a worker's server, without user and password."""
+    at = worker.redis_settings
+    if at is None:
+        return "redis://localhost"
+    if at.unix_socket_path:
+        return f"unix://{at.unix_socket_path}"
+    return f"{'rediss' if at.ssl else 'redis'}://{at.host}:{at.port}/{at.database}"
+
+
+def _unreachable(worker: Worker, error: Exception) -> ServerUnreachable:
+    at = worker.redis_settings
+    where = (at.unix_socket_path or f"{at.host}:{at.port}") if at else "the server of redis_pool"
+    return ServerUnreachable(f"no server at {where} ({error}); is it running, are redis_settings right?")
 
 
 def _import(name: str) -> Any:

@@ -5,7 +5,6 @@ found; 5 refused: not confirmed, more than ``--limit``, or a job that cannot be 
 goes to stdout, all else to stderr.
 """
 
-import os
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +36,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "new": Command("runner.cli.new", "app", "Make a small project that runs."),
     "worker": Command("runner.cli.work", "app", "Run jobs, by settings.toml or an arq settings class."),
     "enqueue": Command("runner.cli.enqueue", "app", "Make a job of a task and JSON arguments."),
     "status": Command("runner.cli.status", "app", "Show queues and workers on one screen."),
@@ -46,6 +46,7 @@ COMMANDS = {
     "workers": Command("runner.cli.workers", "app", "List workers: what they serve, how busy they are."),
     "dead": Command("runner.cli.dead", "app", "List, replay, delete, export and import dead letters."),
     "limits": Command("runner.cli.limits", "app", "See rate limits, and change them for all workers."),
+    "doctor": Command("runner.cli.doctor", "app", "Check server, settings, queues, or an arq project."),
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
     "bench": Command("runner.cli.bench", "app", "Measure how fast this machine runs jobs, beside others."),
     "schedules": Command("runner.cli.schedules", "app", "See, add, pause, run and backfill what recurs."),
@@ -78,9 +79,6 @@ def main() -> None:
         sys.exit(exit_code_of(error))
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # whoever read us, as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def exit_code_of(error: RunnerError) -> int:

@@ -1,0 +1,59 @@
+"""The first jobs of a queue, looked at one by one: what is wrong with any of them."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..wire.keys import Keys
+from ..wire.peek import task_in
+from ..wire.queue_scripts import MAX_PAGE, QueueScripts
+from ..wire.scripts import Execute
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was found among the first 100 jobs of a queue, by due.
+
+    Attributes:
+        queue: its name.
+        looked: how many there were.
+        missing: ids without a payload.
+        expiring: ids whose payload the server will delete.
+        pickled: how many payloads are pickles.
+        tasks: how many jobs wait by the name of their task.
+        leaseless: entries of running jobs, of 100, that nobody holds a lease of: their workers are gone.
+    """
+
+    queue: str
+    looked: int
+    missing: tuple[str, ...]
+    expiring: tuple[str, ...]
+    pickled: int
+    tasks: Mapping[str, int]
+    leaseless: int
+
+
+async def read_sample(execute: Execute, keys: Keys) -> Sample:
+    """Look at the first 100 jobs of a queue, and at 100 that run."""
+    scripts = QueueScripts(execute)
+    _, named = await scripts.page(keys, limit=MAX_PAGE)
+    ids = [job.job_id for job in named]
+    _, rows = await scripts.rows(keys, ids) if ids else (0, [])
+    left = await asyncio.gather(
+        *(execute("PTTL", keys.job(row.job_id.decode(errors="replace"))) for row in rows)
+    )
+    held = await execute("HRANDFIELD", keys.running, MAX_PAGE)
+    leases = await asyncio.gather(
+        *(execute("EXISTS", keys.lease(each.decode(errors="replace"))) for each in held)
+    )
+    texts = [row.job_id.decode(errors="replace") for row in rows]
+    return Sample(
+        queue=keys.name,
+        looked=len(rows),
+        missing=tuple(text for text, row in zip(texts, rows, strict=True) if not row.size),
+        expiring=tuple(text for text, ms in zip(texts, left, strict=True) if ms >= 0),
+        pickled=sum(row.head[:1] == b"\x80" for row in rows),
+        tasks=Counter(task_in(row.head) for row in rows if row.size),
+        leaseless=leases.count(0),
+    )
