@@ -39,11 +39,9 @@ class Rates:
         living = {worker.name: worker for worker in overview.workers if worker.is_alive}
         for name, worker in living.items():
             last = self._last.get(name)
-            if (
-                last is not None
-                and worker.seen_at_ms > last.seen_at_ms
-                and worker.started_at_ms == last.started_at_ms
-            ):
+            if last is None or worker.started_at_ms != last.started_at_ms:
+                self._rates.pop(name, None)
+            elif worker.seen_at_ms > last.seen_at_ms:
                 passed_s = (worker.seen_at_ms - last.seen_at_ms) / 1000
                 self._rates[name] = (worker.completed - last.completed) / passed_s
         self._last = living
