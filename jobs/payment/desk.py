@@ -2,7 +2,7 @@
 
 begin ──► send | replay ──► react ──┐
       ──► look | ask ──► conclude ──┤──► record
-      ──► done, wait, stale, mismatch, refused: nothing is sent
+      ──► done, wait, stale, mismatch, refused, capped: nothing is sent
 """
 
 import asyncio
@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from .gateway import PaymentGateway, Unknown
 from .operation import Doing, Rules, Step, conclude, react
+from .records import Begun, Holder, Message, Operation
 from .report import message_of
 from .request import Request
 from .state import State
-from .store import Begun, Holder, Message, Operation, Store
+from .store import Store
 
 logger = logging.getLogger("jobs.payment")
 
@@ -30,7 +31,7 @@ class Turn:
 
     Attributes:
         verb: what ``begin`` said, or ``written``, or ``lost``: another attempt has the operation.
-        wait_s: when to come back; 0 where that has no meaning.
+        wait_s: when to come back; 0 where that has no meaning, less than 0 for never.
         operation: as it was when it was begun.
         step: what was written.
         why: the word for a refusal.
@@ -126,7 +127,7 @@ class Desk:
 
     async def _move(self, begun: Begun, token: str) -> Turn:
         """Send the request, and write what came of it even when this attempt is cancelled meanwhile."""
-        doing = _doing(begun.operation)
+        doing = doing_of(begun.operation)
         try:
             outcome = await self.gateway.execute(doing.order)
         except asyncio.CancelledError:
@@ -139,20 +140,26 @@ class Desk:
         return await self._write(begun.operation, token, step)
 
     async def _look(self, operation: Operation) -> Step:
-        doing = _doing(operation)
+        doing = doing_of(operation)
         return conclude(doing, await self.gateway.find(doing.order), self._rules)
 
     async def _write(self, operation: Operation, token: str, step: Step) -> Turn:
-        message = message_of(operation, step) if self._tells else None
-        if step.alert:
-            place = f"{operation['kind']} of order {operation['order']} ({operation['op_id']})"
-            logger.error("payment alert: %s: %s", place, step.reason)
-        if not await self.store.record(operation, token, step, message):
-            return Turn("lost", 1.0, operation)
-        return Turn("written", step.wait_s or 0, operation, step, message=message)
+        return await write(self.store, operation, token, step, tells=self._tells)
 
 
-def _doing(operation: Operation) -> Doing:
+async def write(store: Store, operation: Operation, token: str, step: Step, *, tells: bool) -> Turn:
+    """Write what became of an operation in hand, and raise the alarm where it asks for one."""
+    message = message_of(operation, step) if tells else None
+    if step.alert:
+        place = f"{operation['kind']} of order {operation['order']} ({operation['op_id']})"
+        logger.error("payment alert: %s: %s", place, step.reason)
+    if not await store.record(operation, token, step, message):
+        return Turn("lost", 1.0, operation)
+    return Turn("written", step.wait_s or 0, operation, step, message=message)
+
+
+def doing_of(operation: Operation) -> Doing:
+    """Give what a step has to know of an operation."""
     return Doing(
         operation.order(),
         operation.state,

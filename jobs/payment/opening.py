@@ -7,9 +7,11 @@ from weakref import WeakKeyDictionary
 from runner.context import Context
 from runner.errors import SettingsError
 
+from .declines import DAY_S
 from .desk import Desk
 from .gateway import PaymentGateway
 from .operation import Rules
+from .records import Cap
 from .store import Store
 
 _DESKS: WeakKeyDictionary[Any, Desk] = WeakKeyDictionary()
@@ -28,7 +30,7 @@ def desk_of(ctx: Context) -> Desk:
         desk = _DESKS[runner] = Desk(
             store_of(runner),
             _gateway(ctx),
-            Rules(retry_s=payments.retry, proof_s=payments.proof),
+            rules_of(payments),
             timeout_s=payments.timeout,
             key_ttl_s=payments.key_ttl if payments.honours_keys else 0,
             tells=bool(payments.webhook_url),
@@ -38,7 +40,14 @@ def desk_of(ctx: Context) -> Desk:
 
 def store_of(runner: Any) -> Store:
     """Give the ledger over a connected runner's client."""
-    return Store(runner.client, runner.settings.payments.account)
+    payments = runner.settings.payments
+    caps = (Cap(payments.max_declines_day, DAY_S), Cap(payments.max_declines_month, 30 * DAY_S))
+    return Store(runner.client, payments.account, caps=caps)
+
+
+def rules_of(payments: Any) -> Rules:
+    """Give how patient to be with the gateway."""
+    return Rules(retry_s=payments.retry, proof_s=payments.proof)
 
 
 def _gateway(ctx: Context) -> PaymentGateway:

@@ -9,9 +9,10 @@ from runner.tasks import task
 
 from .gateway import Declined, Executed
 from .opening import desk_of, store_of
+from .records import Operation
 from .report import state_of
 from .state import State
-from .store import Operation, Store
+from .store import Store
 from .tasks import BACKOFF, QUEUE
 
 logger = logging.getLogger("jobs.payment")

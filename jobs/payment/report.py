@@ -2,13 +2,15 @@
 
 import base64
 import hashlib
+import math
 from typing import Any
 
 import msgspec
 
 from .operation import Step
+from .records import Message, Operation, Payment, is_intact
+from .request import Request
 from .state import REPORTED, State
-from .store import Message, Operation, Payment, is_intact
 
 WORD_OF = {
     State.SUCCEEDED: "succeeded",
@@ -51,6 +53,27 @@ def result_of(operation: Operation, step: Step | None = None) -> dict[str, Any]:
     if state in (State.REJECTED, State.NEEDS_REVIEW):
         told["reason"] = step.reason if step is not None else operation["why"]
     return told
+
+
+def capped_result(request: Request, op_id: str, wait_s: float) -> dict[str, Any]:
+    """Give what a job returns of a charge that the card schemes' caps forbid; nothing of it was begun.
+
+    Keys: as ``result_of``; ``decline.code`` is ``too_many_declines`` or ``card_blocked``, its class
+    ``capped``.
+    """
+    is_for_good = wait_s < 0
+    code = "card_blocked" if is_for_good else "too_many_declines"
+    decline: dict[str, Any] = {"code": code, "class": "capped", "network_code": ""}
+    return {
+        "status": "declined",
+        "order_id": request.order_id,
+        "op_id": op_id,
+        "kind": request.kind,
+        "amount_minor": request.amount_minor,
+        "currency": request.currency,
+        "ref": "",
+        "decline": decline | ({} if is_for_good else {"may_retry_after_s": math.ceil(wait_s)}),
+    }
 
 
 def message_of(operation: Operation, step: Step) -> Message | None:

@@ -7,25 +7,30 @@
 | `runner:{payments}:audit:<order>` | LIST | transitions: `hash at_ms op from to evidence` |
 | `runner:{payments}:open` | ZSET | operation that is not closed -> look at it at (ms) |
 | `runner:{payments}:outbox` | HASH | message id -> what the merchant is told |
+| `runner:{payments}:declines:<card>` | ZSET, PX | declined attempts of a card -> at ms; `!` marks hard ones |
+| `runner:{payments}:review` | ZSET | operation that a person has to look at -> since ms |
+| `runner:{payments}:event:<id>` | STRING, PX | an event of the gateway that was taken in |
 | `runner:{payments}:proven` | STRING | ledger and gateway were found to agree; lost with the data |
 | `runner:{payments}:paused` | STRING, PX | until when (ms) the gateway wants no new requests |
 
 Sums: `authorized >= captured >= refunded + refunding`; `capturing`, `voiding` and `refunding` are set
-aside for operations under way. Nothing expires but the last key; one hash tag keeps a script within one slot.
+aside for operations under way. What expires (PX) says nothing of where money is. One hash tag keeps a script
+within one slot.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
-from .gateway import Order
 from .operation import Step
+from .records import Begun, Cap, Holder, Message, Operation, Payment
 from .request import Request
 from .state import State
 
 PREFIX = "runner:{payments}:"
 PACKAGE = "jobs.payment"
+RECALL_MS = 30 * 86_400_000
+"""Declined attempts of a card are remembered so long: the longest window that card schemes count in."""
 
 
 class RunsScripts(Protocol):
@@ -36,106 +41,27 @@ class RunsScripts(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An operation as it stands on the server: ``fields`` by name, read through properties."""
-
-    fields: Mapping[str, str]
-
-    def __getitem__(self, name: str) -> str:
-        return self.fields.get(name, "")
-
-    def number(self, name: str) -> int:
-        """Give a whole number; 0 where there is none."""
-        return int(self.fields.get(name) or 0)
-
-    @property
-    def state(self) -> State:
-        """Where it is."""
-        return State(self["state"])
-
-    @property
-    def since_send_s(self) -> float:
-        """Seconds since it was last sent, at the time it was read."""
-        return (self.number("at") - self.number("last_at")) / 1000
-
-    def order(self) -> Order:
-        """Give what a gateway is asked for."""
-        return Order(
-            kind=self["kind"],  # pyright: ignore[reportArgumentType] - one of the four was written
-            op_id=self["op_id"],
-            order_id=self["order"],
-            amount_minor=self.number("amount"),
-            currency=self["currency"],
-            key=self["key"],
-            attempt=self.number("attempt"),
-            source=self["source"],
-            customer=self["customer"],
-            capture=self["capture"] != "0",
-            payment_ref=self["payment_ref"],
-            ref=self["ref"],
-            first_sent_at_ms=self.number("sent_at"),
-        )
-
-    def request(self) -> Request:
-        """Give what was asked for."""
-        return Request(
-            kind=self["kind"],  # pyright: ignore[reportArgumentType] - one of the four was written
-            order_id=self["order"],
-            name=self["name"],
-            amount_minor=self.number("amount"),
-            currency=self["currency"],
-            source=self["source"],
-            customer=self["customer"],
-            capture=self["capture"] != "0",
-        )
-
-
-class Begun(NamedTuple):
-    """The answer of ``begin``: what is to be done, see begin.lua."""
-
-    verb: str
-    wait_s: float
-    operation: Operation
-
-
-class Holder(NamedTuple):
-    """Who wants an operation: a job's attempt, and the token of this one call."""
-
-    job: str
-    fence: int
-    token: str
-
-
-class Message(NamedTuple):
-    """What the merchant is told; the id is derived, so that telling twice is telling once."""
-
-    id: str
-    body: str
-
-
-class Payment(NamedTuple):
-    """A payment with its operations, in the order they were begun, and its audit list."""
-
-    fields: Mapping[str, str]
-    operations: tuple[Operation, ...]
-    trail: tuple[str, ...]
-
-
 class Store:
     """The ledger, through a client.
 
     Args:
         client: runs the scripts.
         account: part of every derived name; see the settings.
+        caps: of declined attempts of one card.
         now_ms: gives the time; None asks the server, as all but tests do.
     """
 
     def __init__(
-        self, client: RunsScripts, account: str = "", *, now_ms: Callable[[], int] | None = None
+        self,
+        client: RunsScripts,
+        account: str = "",
+        *,
+        caps: Sequence[Cap] = (),
+        now_ms: Callable[[], int] | None = None,
     ) -> None:
         self._client = client
         self._account = account
+        self._caps = " ".join(f"{cap.times} {round(cap.window_s * 1000)}" for cap in caps)
         self._now_ms = now_ms or (lambda: 0)
 
     async def begin(
@@ -147,11 +73,17 @@ class Store:
         safe_s: float,
         attempt: int = 1,
         is_asked: bool = False,
+        only_looks: bool = False,
     ) -> Begun:
-        """Take an operation in hand; one round trip."""
+        """Take an operation in hand; one round trip. Who ``only_looks`` is never given one to send."""
         op_id = request.op_id(self._account)
         fields = {**_written(request), "attempt": attempt, "key": request.key(self._account, attempt)}
-        keys = (*_keys(request.order_id, op_id), f"{PREFIX}proven", f"{PREFIX}paused")
+        keys = (
+            *_keys(request.order_id, op_id),
+            f"{PREFIX}proven",
+            f"{PREFIX}paused",
+            self._declines(request.source),
+        )
         args = (
             self._now_ms(),
             op_id,
@@ -159,9 +91,9 @@ class Store:
             holder.job,
             holder.fence,
             round(lease_s * 1000),
-            int(is_asked),
+            2 if only_looks else int(is_asked),
         )
-        reply = await self._run("begin", keys, (*args, round(safe_s * 1000), *_flat(fields)))
+        reply = await self._run("begin", keys, (*args, round(safe_s * 1000), self._caps, *_flat(fields)))
         return Begun(reply[0].decode(), int(reply[1]) / 1000, Operation(_table(reply[2:])))
 
     async def record(
@@ -178,12 +110,44 @@ class Store:
             wait_ms,
             retry_ms,
             round(step.pause_s * 1000),
+            RECALL_MS,
         )
         told = message or Message("", "")
         keys = (*_keys(operation["order"], operation["op_id"]), f"{PREFIX}outbox", f"{PREFIX}paused")
+        keys = (*keys, self._declines(operation["source"]), f"{PREFIX}review")
         fields = self._changes(operation, step)
         reply = await self._run("record", keys, (*args, step.evidence[:300], *told, *_flat(fields)))
         return reply == 1
+
+    async def settle(
+        self, operation: Operation, token: str, step: Step, message: Message | None = None
+    ) -> bool:
+        """Write what a person found out; False when the operation is not in review (any more)."""
+        told = message or Message("", "")
+        place = _keys(operation["order"], operation["op_id"])[:3]
+        args = (
+            self._now_ms(),
+            operation["op_id"],
+            token,
+            step.to.value,
+            step.ref,
+            step.evidence[:600],
+            *told,
+        )
+        return await self._run("settle", (*place, f"{PREFIX}review", f"{PREFIX}outbox"), args) == 1
+
+    async def review(self, *, limit: int = 100) -> list[Operation]:
+        """Give the operations that a person has to look at; ``since`` says from when on (ms)."""
+        found = await self._run("review", (f"{PREFIX}review",), (limit, f"{PREFIX}op:"))
+        return [Operation(_table(each)) for each in found]
+
+    async def heard(self, event_id: str, *, keep_s: float = 0, hurry: str = "") -> bool:
+        """Note an event of the gateway, if ``keep_s`` is given; True when it was taken in before.
+
+        ``hurry`` names an open operation that the next sweep is to look at.
+        """
+        keys = (f"{PREFIX}event:{event_id}", f"{PREFIX}open")
+        return await self._run("heard", keys, (round(keep_s * 1000), hurry)) == 1
 
     async def read(self, order_id: str, *, with_trail: bool = False) -> Payment | None:
         """Give a payment; None when there is none."""
@@ -231,22 +195,12 @@ class Store:
             changes |= {"attempt": str(attempt), "key": key, "sent_at": "", "last_at": ""}
         return changes
 
+    def _declines(self, source: str) -> str:
+        card = hashlib.sha256(f"{self._account}\n{source}".encode()).hexdigest()[:32]
+        return f"{PREFIX}declines:{card}"
+
     async def _run(self, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._client.run_script(PACKAGE, verb, keys, args)
-
-
-def is_intact(trail: Iterable[str]) -> bool:
-    """Say whether an audit list's chain of hashes holds.
-
-    It shows what was altered, lost or put in; not a forger who may write and computes the whole chain anew.
-    """
-    before = ""
-    for entry in trail:
-        digest, _, rest = entry.partition(" ")
-        if hashlib.sha1(f"{before} {rest}".encode(), usedforsecurity=False).hexdigest() != digest:
-            return False
-        before = digest
-    return True
 
 
 def _written(request: Request) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from .desk import Turn
 from .gateway import Kind
 from .money import refuse_card_data
 from .opening import desk_of
-from .report import result_of
+from .records import Message, Operation
+from .report import capped_result, result_of
 from .request import (
     Request,
     capture_request,
@@ -36,7 +37,6 @@ from .request import (
     void_request,
 )
 from .state import State
-from .store import Message, Operation
 
 logger = logging.getLogger("jobs.payment")
 
@@ -192,6 +192,8 @@ async def work(ctx: Context, request: Request) -> dict[str, Any]:
         turn = await _turn(ctx, request)
     if turn.verb == "done" and turn.operation is not None and _may_try_again(ctx, turn.operation):
         turn = await _turn(ctx, request, attempt=turn.operation.number("attempt") + 1)
+    if turn.verb == "capped":
+        return capped_result(request, turn.operation["op_id"] if turn.operation else "", turn.wait_s)
     if turn.operation is not None and turn.step is None and turn.verb == "done":
         return _ended(turn)
     if turn.step is not None and (turn.step.to.is_closed or turn.step.to is State.REQUIRES_ACTION):

@@ -81,6 +81,17 @@ class PaymentsGroup(Group):
     proof: Span = Field(
         default=900.0, description="not found so long after the last send is not executed (duration)"
     )
+    max_declines_day: Count = Field(
+        default=10,
+        description="a card declined so often in 24h is left alone until they are over (count)",
+    )
+    max_declines_month: Count = Field(
+        default=15, description="the same in 30d; one declined for good is left alone as long (count)"
+    )
+    event_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="signs the gateway's events; set where api_key is, not here",
+    )
     durable: Literal["always", "server"] = Field(
         default="always", description="always = refuse a server that does not write each change to disk"
     )

@@ -6,6 +6,8 @@
 -- KEYS  open        zset  operation -> look at it at (ms)
 -- KEYS  outbox      hash  message id -> what the merchant is told
 -- KEYS  paused      str   until when (ms) the gateway wants no new requests, PX
+-- KEYS  declines    zset  declined attempts of the same card -> at ms
+-- KEYS  review      zset  operation that a person has to look at -> since ms
 -- ARGV  now_ms      int   0 = ask the server
 -- ARGV  op_id       str   the operation
 -- ARGV  token       str   proves the lease
@@ -13,6 +15,7 @@
 -- ARGV  wait_ms     int   look at it again after this; -1: never by itself
 -- ARGV  retry_ms    int   a new attempt may be asked for after this; 0 never
 -- ARGV  pause_ms    int   rest of the gateway; 0 none
+-- ARGV  recall_ms   int   a declined attempt of a card is remembered so long
 -- ARGV  evidence    str   what was seen
 -- ARGV  message_id  str   empty: the merchant is told nothing
 -- ARGV  message     str   json
@@ -20,7 +23,7 @@
 -- GIVES 1 written (also when this is a repeat), 0 lost: somebody else has it, nothing was written
 -- FAILS nothing
 -- COST  O(log n)
--- USES  now text table_of note move_money
+-- USES  now text table_of note move_money count_decline
 local at = now(now_ms)
 local was = table_of(op)
 if was.done == token and was.state == to then
@@ -44,6 +47,10 @@ end
 if to ~= was.state then
   note(audit, at, op_id, was.state, to, evidence)
   move_money(pay, was, to)
+  count_decline(declines, was, to, op_id, at, redis.call('HGET', op, 'class') == 'hard', recall_ms)
+end
+if to == 'needs_review' then
+  redis.call('ZADD', review, text(at), op_id)
 end
 if wait_ms < 0 then
   redis.call('ZREM', open, op_id)

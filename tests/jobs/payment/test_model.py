@@ -21,11 +21,13 @@ from hypothesis.stateful import (
 
 from jobs.payment.declines import classify
 from jobs.payment.desk import Desk
+from jobs.payment.events import Event, take_in
 from jobs.payment.gateway import Declined, Executed, Found, InProgress, NotSent, Throttled, Unknown
 from jobs.payment.operation import Rules
+from jobs.payment.records import is_intact
 from jobs.payment.request import Request
 from jobs.payment.state import State
-from jobs.payment.store import PREFIX, Store, is_intact
+from jobs.payment.store import PREFIX, Store
 from runner.wire.lua_loader import load_from
 
 REQUEST = Request(kind="charge", order_id="o-1", amount_minor=1999, currency="EUR", source="tok")
@@ -129,6 +131,7 @@ class Machine(RuleBasedStateMachine):
         self.desk = Desk(store, self.gateway, RULES, timeout_s=30, key_ttl_s=ttl_s)
         self.loop = asyncio.Runner()
         self.fence = 0
+        self.heard: set[str] = set()
 
     def turn(self, job: str) -> None:
         self.fence += 1
@@ -153,6 +156,20 @@ class Machine(RuleBasedStateMachine):
     def the_ledger_is_lost(self):
         self.gateway.now_s += LAG_S + 61  # what was under way has landed before it is begun anew
         self.scripts.redis.flushdb()
+
+    @rule(number=st.integers(0, 9))
+    def an_event_arrives(self, number):
+        """Of any charge there ever was, in any order, however often."""
+        committed = self.gateway.committed()
+        if committed:
+            charge = committed[number % len(committed)]
+            body = {"object": "payment_intent", "id": "pi", "amount": 1999, "currency": "eur"}
+            body["status"] = "succeeded" if charge["ok"] else "requires_payment_method"
+            attempt = str(charge["attempt"])
+            body["metadata"] = {"op_id": REQUEST.op_id(""), "order_id": "o-1", "attempt": attempt}
+            taking = take_in(self.desk.store, Event(f"evt_{number}", body), RULES, tells=False)
+            heard, _ = self.loop.run(taking)
+            self.heard.add(heard)
 
     def state(self):
         return self.loop.run(self.desk.store.read("o-1", with_trail=True))

@@ -3,9 +3,10 @@
 import pytest
 
 from jobs.payment.operation import Step
+from jobs.payment.records import Holder, Message
 from jobs.payment.request import Request
 from jobs.payment.state import State
-from jobs.payment.store import PREFIX, Holder, Message, Store
+from jobs.payment.store import PREFIX, Store
 from runner.app import Runner
 from runner.settings import Settings
 
