@@ -58,6 +58,7 @@ class Depth:
         scheduled: due later.
         running: workers have them.
         dead: dead letters.
+        gates: gates that hold jobs up.
         oldest_ready_s: how long the first has been due; 0 for none.
     """
 
@@ -66,26 +67,28 @@ class Depth:
     scheduled: int
     running: int
     dead: int
+    gates: int
     oldest_ready_s: float
 
 
 async def depths(execute: Execute, queues: Iterable[str], layout: Layout) -> list[Depth]:
-    """Give how deep these queues are; five commands each, O(log n)."""
+    """Give how deep these queues are; six commands each, O(log n)."""
     now_ms = await _now_us(execute) // 1000
     return await asyncio.gather(*(_depth(execute, keys_of(name, layout), now_ms) for name in queues))
 
 
 async def _depth(execute: Execute, keys: Keys, now_ms: int) -> Depth:
-    first, ready, held, running, dead = await asyncio.gather(
+    first, ready, held, running, dead, gates = await asyncio.gather(
         execute("ZRANGE", keys.queue, "-inf", now_ms, "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"),
         execute("ZCOUNT", keys.queue, "-inf", now_ms),
         execute("ZCARD", keys.queue),
         execute("HLEN", keys.running),
         execute("ZCARD", keys.dead),
+        execute("ZCOUNT", keys.gates, now_ms, "+inf"),
     )
     # What runs stands in the queue at the end of its lease, so behind now.
     oldest_s = max(0.0, (now_ms - float(first[1])) / 1000) if first else 0.0
-    return Depth(keys.name, ready, max(0, held - ready - running), running, dead, oldest_s)
+    return Depth(keys.name, ready, max(0, held - ready - running), running, dead, gates, oldest_s)
 
 
 async def claimed(

@@ -100,7 +100,7 @@ class Health:
     async def metrics_text(self) -> str:
         """Give all metrics in Prometheus' text format; counted from the first call on.
 
-        Five commands a queue, in two trips. When the server does not answer within 2 s, ``runner_server_up``
+        Six commands a queue, in two trips. When the server does not answer within 2 s, ``runner_server_up``
         is 0 and the queues' metrics are absent.
 
         Raises:
@@ -170,5 +170,6 @@ def _gauges(found: Iterable[Depth]) -> Mapping[str, Mapping[str, float]]:
         "runner_queue_scheduled": {depth.queue: depth.scheduled for depth in found},
         "runner_queue_running": {depth.queue: depth.running for depth in found},
         "runner_queue_dead": {depth.queue: depth.dead for depth in found},
+        "runner_queue_gates_held": {depth.queue: depth.gates for depth in found},
         "runner_queue_oldest_ready_seconds": {depth.queue: depth.oldest_ready_s for depth in found},
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from .. import events
@@ -68,7 +69,7 @@ class Meter:
         self._new_registry = prometheus_client.CollectorRegistry
         self._registry = self._new_registry()
         self._tasks = frozenset(sorted(tasks)[:MOST_VALUES])
-        self._reasons, self._schedules = Names(), Names()
+        self._reasons, self._schedules, self._gates = Names(), Names(), Names()
         self._workers = workers
         self._families = {
             name: self._make(name, row, self._registry) for name, row in PROCESS_METRICS.items()
@@ -86,6 +87,9 @@ class Meter:
             "job.claimed": self._claimed,
             "job.ended": self._ended,
             "job.dead": self._died,
+            "gate.opened": partial(self._changed, "opened"),
+            "gate.paused": partial(self._changed, "paused"),
+            "gate.closed": partial(self._changed, "closed"),
             "schedule.ticked": self._ticked,
             "schedule.missed": self._missed,
             "schedule.skipped": self._skipped,
@@ -164,6 +168,9 @@ class Meter:
 
     def _died(self, event: events.Event) -> None:
         self._child("runner_dead_total", self._task(event["task"]), event["reason"]).inc()
+
+    def _changed(self, change: str, event: events.Event) -> None:
+        self._child("runner_gate_changes_total", self._gates.of(event["gate"]), change).inc()
 
     def _ticked(self, event: events.Event) -> None:
         schedule = self._schedules.of(event["schedule"])

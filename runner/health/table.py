@@ -33,9 +33,14 @@ PROCESS_METRICS: Mapping[str, Metric] = {
     "runner_retries_total": Metric("counter", "attempts that lead to another one", ("task", "reason")),
     "runner_dead_total": Metric("counter", "dead letters made", ("task", "reason")),
     "runner_leases_lost_total": Metric("counter", "attempts whose job another worker took over", ("task",)),
-    "runner_limiter_waits_total": Metric("counter", "attempts a rate limit sent back to wait", ("task",)),
-    "runner_limiter_wait_seconds": Metric("histogram", "how long it sent them back", ("task",), LONG),
+    "runner_limiter_waits_total": Metric("counter", "attempts a limit or gate sent back to wait", ("task",)),
+    "runner_limiter_wait_seconds": Metric("histogram", "for how long it sent them back", ("task",), LONG),
     "runner_loop_lag_seconds": Metric("histogram", "how late the event loop runs a timer", (), QUICK),
+    "runner_gate_changes_total": Metric(
+        "counter",
+        "gates opened, paused (the other side asked), closed again",
+        ("gate", "change"),
+    ),
     "runner_schedule_lateness_seconds": Metric("histogram", "from tick to its job", ("schedule",), LONG),
     "runner_schedule_missed_total": Metric("counter", "ticks that came too late to run", ("schedule",)),
     "runner_schedule_skipped_total": Metric(
@@ -52,6 +57,7 @@ QUEUE_METRICS: Mapping[str, Metric] = {
     "runner_queue_scheduled": Metric("gauge", "jobs that are due later, retries among them", ("queue",)),
     "runner_queue_running": Metric("gauge", "jobs that workers hold", ("queue",)),
     "runner_queue_dead": Metric("gauge", "dead letters", ("queue",)),
+    "runner_queue_gates_held": Metric("gauge", "gates that hold jobs up: breakers, pauses", ("queue",)),
     "runner_queue_oldest_ready_seconds": Metric(
         "gauge", "how long the first job has been due; 0 for none", ("queue",)
     ),

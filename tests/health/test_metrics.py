@@ -1,12 +1,14 @@
 """What a worker counts, read back by Prometheus' own parser."""
 
 import asyncio
+import time
 
 import pytest
 
 from runner import GiveUp, RateLimit, Snooze, backoff, events, task
+from runner.breaker import Breaker
 from runner.errors import ServerUnreachable
-from runner.health import door
+from runner.health import door, meter
 from runner.health.meter import MOST_VALUES, Names
 from runner.health.table import QUEUE_METRICS
 from runner.standing import depths
@@ -161,6 +163,71 @@ async def test_a_server_that_is_away_costs_the_queues_and_nothing_else(
     assert not any(name.startswith("runner_queue") for name in samples(found))
     assert not readiness.ready
     assert "the server does not answer" in readiness.reasons[0]
+
+
+async def test_gates_and_schedules_are_counted(measured, samples, wait_until):
+    """A breaker that opens, by its gate; ticks by how late they were, and those that did not happen."""
+
+    @task(breaker=Breaker("shop", open_after=1), retry=backoff.constant(0), max_tries=1)
+    async def calls(ctx) -> None:
+        raise ConnectionRefusedError
+
+    async with measured(calls) as runner:
+        await runner.enqueue(calls)
+        opened = 'runner_gate_changes_total{change="opened",gate="shop"}'
+
+        async def read() -> dict[str, float]:
+            found = samples(await runner.health.metrics_text())
+            return found if found.get(opened) else {}
+
+        found = await wait_until(read, "the gate opens")
+        assert found['runner_queue_gates_held{queue="default"}'] == 1
+        events.emit("schedule.ticked", schedule="nightly", tick_ms=1, late_ms=250, job_id="j")
+        events.emit("schedule.missed", schedule="nightly", ticks=3, upto_ms=1)
+        events.emit("schedule.skipped", schedule="nightly", tick_ms=1)
+        found = samples(await runner.health.metrics_text())
+    assert found['runner_schedule_lateness_seconds_sum{schedule="nightly"}'] == 0.25
+    assert found['runner_schedule_missed_total{schedule="nightly"}'] == 3
+    assert found['runner_schedule_skipped_total{schedule="nightly"}'] == 1
+
+
+async def test_a_blocked_loop_shows_as_lag(measured, samples, wait_until):
+    """Code that blocks is seen where it hurts: timers run late."""
+    async with measured(fine) as runner:
+        count = "runner_loop_lag_seconds_count"
+
+        async def sampled() -> dict[str, float]:
+            found = samples(await runner.health.metrics_text())
+            return found if found.get(count) else {}
+
+        until = time.monotonic() + meter.LAG_EVERY_S + 0.1
+        await asyncio.sleep(0)
+        while time.monotonic() < until:
+            pass  # what a task must not do
+        found = await wait_until(sampled, "a timer has run")
+    assert found["runner_loop_lag_seconds_sum"] >= 0.1
+
+
+async def test_a_lost_lease_is_counted(measured, samples, wait_until, redis):
+    """The attempt whose job another worker took over."""
+    started = asyncio.Event()
+
+    @task
+    async def waits(ctx) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async with measured(waits, worker={"queues": {"default": 1}, "lease": 1, "grace": 0}) as runner:
+        job = await runner.enqueue(waits)
+        await started.wait()
+        await redis.set(f"arq:in-progress:{job.id}", "another")
+        await redis.hset("runner:default:running", job.id, "another 1 other 0")
+        name = 'runner_leases_lost_total{task="waits"}'
+
+        async def lost() -> float:
+            return samples(await runner.health.metrics_text()).get(name, 0)
+
+        assert await wait_until(lost, "the renewal finds it lost") == 1
 
 
 async def test_nobody_listens_until_somebody_asks(make_runner):
