@@ -78,6 +78,24 @@ async def test_each_way_to_end_is_counted(measured, samples):
     assert not any("never_enqueued" in name for name in found), "what did not happen makes no series"
 
 
+async def test_lateness_is_measured_from_due(make_runner, samples, redis):
+    """A job that was due a minute ago: to its claim, and to its start; from its enqueue it took no minute."""
+    runner = make_runner(fine)
+    async with runner:
+        runner.health.meter.start()
+        job = await runner.enqueue(fine)
+        await redis.zincrby("arq:queue", -60_000, job.id)
+        async with runner.worker():
+            await job.result(timeout=5)
+            found = samples(await runner.health.metrics_text())
+    for name in (
+        'runner_claim_latency_seconds_sum{queue="default"}',
+        'runner_job_wait_seconds_sum{task="fine"}',
+    ):
+        assert 60 <= found[name] < 70
+    assert 0 <= found['runner_job_total_seconds_sum{task="fine"}'] < 10
+
+
 async def test_what_runs_is_counted_while_it_runs(measured, samples):
     """In flight is read at the scrape, not added up from events."""
     started, go = asyncio.Event(), asyncio.Event()

@@ -128,7 +128,9 @@ async def test_days_pass_at_once(runner_kit):
         await kit.drain()
         await kit.time.advance("2d23h")
         assert await kit.drain() == []
+        assert (await job.info()).state == "scheduled"
         await kit.time.advance(3600)
+        assert (await job.info()).state == "ready", "who looks goes by the moved time too"
         for attempt in (1, 2, 3):
             [ended] = await kit.drain()
             assert ended.attempt == attempt
@@ -177,6 +179,24 @@ async def test_each_fault_at_each_boundary_costs_no_job(runner_kit, verb, kind):
         ("finish", "lose_lease"): (1, 2),
     }.get((verb, kind), (1,))
     assert sorted(LEDGER) == sorted((f"o-{n}", attempt) for n in range(3) for attempt in attempts)
+
+
+async def test_nothing_ends_after_a_crash(runner_kit):
+    """What a dead worker still ran has not ended: it runs again when its lease is over."""
+
+    @task
+    async def waits_once(ctx) -> None:
+        if ctx.attempt == 1:
+            await asyncio.Event().wait()
+
+    async with runner_kit(tasks=[charge, waits_once]) as kit:
+        long = await kit.runner.enqueue(waits_once.using(queue="critical"))
+        await kit.runner.enqueue(charge, "o-1")
+        kit.fault("finish", "crash")
+        assert [ended.task for ended in await kit.drain()] == ["charge"]
+        assert (await long.info()).state == "running"
+        await kit.time.advance("20s")
+        assert sorted(ended.task for ended in await kit.drain()) == ["charge", "waits_once"]
 
 
 async def test_a_call_that_is_lost_on_the_way_to_enqueue_makes_one_job(runner_kit):
