@@ -56,12 +56,17 @@ if TYPE_CHECKING:
     )
     from .explain import Explanation
     from .job import JobState
+    from .parts import Call
     from .rates import RateLimit
     from .schedules.declare import cron, every
     from .schedules.schedule import Schedule
     from .settings import Settings
-    from .tasks import Call, Task, task
+    from .tasks import Task, task
     from .unique import Unique
+    from .workflow.failure import UnknownWorkflow, WorkflowFailed
+    from .workflow.handle import Workflow, WorkflowInfo
+    from .workflow.plan import chain, chord, group
+    from .workflow.values import NodeOutcome
 
 _PLACES = {
     "app": ("Runner",),
@@ -100,12 +105,17 @@ _PLACES = {
     ),
     "explain": ("Explanation",),
     "job": ("JobState",),
+    "parts": ("Call",),
     "rates": ("RateLimit",),
     "schedules.declare": ("cron", "every"),
     "schedules.schedule": ("Schedule",),
     "settings": ("Settings",),
-    "tasks": ("Call", "Task", "task"),
+    "tasks": ("Task", "task"),
     "unique": ("Unique",),
+    "workflow.failure": ("UnknownWorkflow", "WorkflowFailed"),
+    "workflow.handle": ("Workflow", "WorkflowInfo"),
+    "workflow.plan": ("chain", "chord", "group"),
+    "workflow.values": ("NodeOutcome",),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -132,6 +142,7 @@ __all__ = [
     "JobState",
     "Lock",
     "MissingExtra",
+    "NodeOutcome",
     "PayloadTooLarge",
     "QueueFull",
     "RateLimit",
@@ -153,10 +164,17 @@ __all__ = [
     "Task",
     "Undecided",
     "Unique",
+    "UnknownWorkflow",
     "UnsafeServer",
+    "Workflow",
+    "WorkflowFailed",
+    "WorkflowInfo",
     "backoff",
+    "chain",
+    "chord",
     "cron",
     "every",
+    "group",
     "task",
 ]
 

@@ -20,6 +20,9 @@ from .json_values import decode_rich, encode_rich, refuse_inexact
 
 logger = logging.getLogger("runner")
 
+FED: Any = object()
+"""Stands for an argument that is not known yet: the result of an earlier node of a workflow."""
+
 _PLAIN: dict[Any, tuple[type, ...]] = {
     str: (str,),
     int: (int,),
@@ -89,7 +92,7 @@ def _plain_types(kind: Any) -> tuple[type, ...] | None:
 _UNIONS = (typing.Union, type(int | str))
 
 
-def _converter(kind: Any) -> Converter:
+def converter_of(kind: Any) -> Converter:
     """Make a Converter; an annotation msgspec cannot decode by counts as none."""
     if kind is inspect.Parameter.empty or kind is object:
         return Converter(Any)
@@ -102,7 +105,7 @@ def _converter(kind: Any) -> Converter:
 
 def result_converter(fn: Callable[..., Any]) -> Converter:
     """Make a Converter of what a function's annotation says it returns."""
-    return _converter(_annotation(fn, "return"))
+    return converter_of(_annotation(fn, "return"))
 
 
 _SIMPLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -180,7 +183,7 @@ class Parameters:
         """One Converter a parameter, and one named ``return``."""
         if self._converters is None:
             names = self.names
-            self._converters = {n: _converter(_annotation(self._fn, n)) for n in (*names, "return")}
+            self._converters = {n: converter_of(_annotation(self._fn, n)) for n in (*names, "return")}
             if all(p.kind in _SIMPLE or p.default is not p.empty for p in self._rest):
                 self._simple = [self._converters[p.name] for p in self._rest if p.kind in _SIMPLE]
         return self._converters
@@ -225,6 +228,8 @@ def _annotation(fn: Callable[..., Any], name: str) -> Any:
 
 
 def _apply(task: str, name: str, converter: Converter, value: Any, check_only: bool) -> Any:
+    if value is FED:
+        return value
     try:
         if check_only:
             converter.check(value)

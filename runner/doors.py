@@ -1,6 +1,7 @@
 """What a connected runner opens beside its client: each door reads or administers one thing."""
 
 from abc import ABC, abstractmethod
+from typing import Any, TypeVar, Unpack
 
 from .client import Client
 from .dead_letters import DeadLetters
@@ -8,11 +9,16 @@ from .explain import Explanation
 from .health import Health
 from .inspector import Inspector
 from .limits import Limits
+from .parts import Part
 from .queues import Queues
 from .registry import Registry
 from .schedules.door import Schedules
 from .schedules.schedule import Schedule
 from .settings import Settings
+from .workflow.door import StartOptions, Workflows
+from .workflow.handle import Workflow
+
+R = TypeVar("R")
 
 
 class Doors(ABC):
@@ -112,3 +118,16 @@ class Doors(ABC):
                 max_jobs=self.settings.worker.max_jobs,
             )
         return self._health
+
+    @property
+    def workflows(self) -> Workflows:
+        """Workflows, inside ``async with runner``."""
+        return Workflows(self.client, self.settings, self.registry)
+
+    async def start(self, workflow: Part[object, R], /, **options: Unpack[StartOptions]) -> Workflow[R]:
+        """Start a workflow; see ``Workflows.start``."""
+        return await self.workflows.start(workflow, **options)
+
+    def workflow(self, workflow_id: str) -> Workflow[Any]:
+        """Make a handle on a workflow from its id."""
+        return self.workflows.workflow(workflow_id)

@@ -86,6 +86,33 @@ def checked_queue(queue: Any) -> str:
     return queue
 
 
+def checked_name(name: Any) -> str:
+    """Give a task's name that can be printed.
+
+    Raises:
+        ValueError: says what a name may be.
+    """
+    if not isinstance(name, str) or not name.isprintable() or not name:
+        msg = f"name= must be printable text, not {name!r}"
+        raise ValueError(msg)
+    return name
+
+
+def positive(name: str, delay: Delay | None) -> float | None:
+    """Give a limit in seconds; None for none.
+
+    Raises:
+        ValueError: it is not above zero.
+    """
+    if delay is None:
+        return None
+    value = seconds(delay)
+    if value == 0:
+        msg = f"{name} must be more than 0 seconds; leave it out for no limit"
+        raise ValueError(msg)
+    return value
+
+
 def _is_text(value: Any, longest: int) -> bool:
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         return False

@@ -1,7 +1,7 @@
 """Tasks: a coroutine function with options, made by ``@task``, and calls of it."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -11,25 +11,20 @@ from .backoff import Backoff
 from .breaker import Breaker, Breakers, breakers_of
 from .effects import Idempotency, Lock
 from .errors import Delay, InvalidTask, seconds
-from .placement import Placement, checked_queue
+from .parts import Call, Group, Part, Step
+from .placement import Placement, checked_name, checked_queue, positive
 from .rates import RateLimit, RateLimits, limits_of
 from .retry_policy import Errors, Judge, RetryPolicy, policy_of
 from .unique import Unique
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
+X = TypeVar("X")
+S = TypeVar("S")
+Rest = ParamSpec("Rest")
 
 Prepare = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 """Called at enqueue with (args, kwargs); gives what is stored, or raises InvalidArguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[R]):
-    """One call of a task, not yet enqueued: a value that can be stored in lists and workflows."""
-
-    task: "Task[..., R]"
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,9 +69,41 @@ class Task(Generic[P, R]):
     def __call__(self, ctx: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         return self.fn(ctx, *args, **kwargs)
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """Make a call of this task as a value."""
+    @overload
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]: ...
+    @overload
+    def call(
+        self: "Task[Concatenate[X, Rest], S]", *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Step[X, S]: ...
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a call of this task as a value.
+
+        In a chain the first argument is left out: it is the result of what comes before.
+        """
         return Call(self, args, kwargs)
+
+    def map(self: "Task[Concatenate[X, ...], S]", values: Iterable[X]) -> Part[object, list[S]]:
+        """Make a group with a call for each value."""
+        return Group(tuple(Call(self, (value,), {}) for value in values))
+
+    def starmap(self: "Task[..., S]", values: Iterable[Iterable[Any]]) -> Part[object, list[S]]:
+        """Make a group with a call for each tuple of arguments."""
+        return Group(tuple(Call(self, tuple(each), {}) for each in values))
+
+    def chunks(
+        self: "Task[Concatenate[list[X], ...], S]", values: Iterable[X], size: int
+    ) -> Part[object, list[S]]:
+        """Make a group with a call for each ``size`` values, as one list; the last may be shorter.
+
+        Raises:
+            ValueError: the size is less than 1.
+        """
+        rest = list(values)
+        if size < 1:
+            msg = f"chunks of {size} values cannot be made: give a size of 1 or more"
+            raise ValueError(msg)
+        lists = (rest[start : start + size] for start in range(0, len(rest), size))
+        return Group(tuple(Call(self, (each,), {}) for each in lists))
 
     def using(
         self,
@@ -204,11 +231,11 @@ def _declare(
 ) -> Task[Any, Any]:
     made: Task[Any, Any] = Task(
         fn=fn,
-        name=_checked_name(getattr(fn, "__name__", None) if name is None else name),
+        name=checked_name(getattr(fn, "__name__", None) if name is None else name),
         queue=checked_queue(queue),
         retry=policy_of(**policy),
-        timeout_s=_positive("timeout", timeout),
-        soft_timeout_s=_positive("soft_timeout", soft_timeout),
+        timeout_s=positive("timeout", timeout),
+        soft_timeout_s=positive("soft_timeout", soft_timeout),
         keep_result_s=None if keep_result is None else seconds(keep_result),
         idempotency=idempotency,
         lock=lock,
@@ -261,29 +288,12 @@ def _checked_follower(on_dead: Any) -> Any:
     return on_dead
 
 
-def _checked_name(name: Any) -> str:
-    if not isinstance(name, str) or not name.isprintable() or not name:
-        msg = f"name= must be printable text, not {name!r}"
-        raise ValueError(msg)
-    return name
-
-
 def _described(fn: Any) -> str:
     if inspect.isasyncgenfunction(fn):
         return "an async generator: it must return, not yield"
     if inspect.isfunction(fn):
         return f"the plain function {fn.__qualname__}: put 'async' before its 'def'"
     return f"{type(fn).__name__} {fn!r}"
-
-
-def _positive(name: str, delay: Delay | None) -> float | None:
-    if delay is None:
-        return None
-    value = seconds(delay)
-    if value == 0:
-        msg = f"{name} must be more than 0 seconds; leave it out for no limit"
-        raise ValueError(msg)
-    return value
 
 
 __all__ = ["Call", "Placement", "Prepare", "RetryPolicy", "Task", "task"]

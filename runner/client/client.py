@@ -16,11 +16,12 @@ from ..tasks import Call, Task
 from ..wire import codec
 from ..wire.durable import DurableScripts
 from ..wire.intake import Wish
-from ..wire.keys import Keys, Layout, keys_of
+from ..wire.keys import Keys, Layout, keys_of, keys_of_workflow
 from ..wire.link import Link
 from ..wire.lua_loader import load_from
 from ..wire.scripts import Scripts, send_script
 from ..wire.tracking import Tracking
+from ..wire.workflows import unrun_node
 from .bulk import REMEMBERED_S, Bulk, Calls, enqueue_chunks
 from .entry import wish_of
 from .explaining import read_facts
@@ -170,6 +171,13 @@ class Client:
         self._tracking.start()
         return raise_or_value(await self._results.wait(self._keys(queue), job_id), job_id)
 
+    async def wait_for_workflow(self, workflow: str) -> Any:
+        """Wait for a workflow to end; see ``Workflow.result``."""
+        self._check_open()
+        self._tracking.start()
+        keys = keys_of_workflow(workflow, self._layout)
+        return raise_or_value(await self._results.wait(keys, workflow), workflow)
+
     async def info(self, queue: str, job_id: str) -> JobInfo:
         """Give all the server knows of a job."""
         return await self._patiently(lambda: read_info(self._link.execute, self._keys(queue), job_id))
@@ -186,9 +194,15 @@ class Client:
         keys = self._keys(queue)
         data = await self._patiently(lambda: self._link.execute("GET", keys.job(job_id)))
         result = _cancelled_envelope(data, keys, job_id, self._clock.now_ms())
+        node = unrun_node("cancelled", "cancelled", data)
         asked = await self._patiently(
             lambda: self._scripts.cancel(
-                keys, job_id, result=result, keep_ms=CANCELLED_KEPT_MS, only_waiting=only_waiting
+                keys,
+                job_id,
+                result=result,
+                keep_ms=CANCELLED_KEPT_MS,
+                only_waiting=only_waiting,
+                node=node,
             )
         )
         return asked in (1, 2)

@@ -50,13 +50,32 @@ def wish_of(
     key = task.placement.key or key
     at_ms, delay_ms, expires_at_ms = _times(task.placement, server_now_ms)
     meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key or task.unique else "", c=carrier)
+    payload = payload_of(task, args, kwargs, now_ms=now_ms, meta=meta, limit=limit)
+    return Wish(Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload), _sole(task, args, kwargs))
+
+
+def payload_of(
+    task: Task[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    now_ms: int,
+    meta: codec.Meta,
+    limit: int,
+) -> bytes:
+    """Encode a call whose arguments have been checked; they are those of ``wish_of``.
+
+    Raises:
+        InvalidArguments: they have no JSON form.
+        PayloadTooLarge: says how large, and what is largest.
+    """
     try:
         payload = codec.encode_job(task.name, args, kwargs, now_ms, meta)
     except _UNENCODABLE as error:
         msg = f"task '{task.name}': {_culprit(task, args, kwargs)} cannot be encoded: {error}"
         raise InvalidArguments(msg) from error
     _check_size(task, args, kwargs, len(payload), limit)
-    return Wish(Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload), _sole(task, args, kwargs))
+    return payload
 
 
 def _sole(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Sole | None:

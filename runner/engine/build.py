@@ -20,10 +20,12 @@ from ..wire.gates import GateScripts
 from ..wire.keys import Keys, keys_of, keys_of_arq_queue
 from ..wire.limits import LimitScripts
 from ..wire.scripts import Execute
+from .beside import Beside
 from .claim import ServedQueue
 from .envelope import ArqEnvelope, Envelope, JsonEnvelope
 from .function import Runnable, resolve
 from .joblog import ArqLog, JobLog, RunnerLog
+from .nodes import Nodes
 from .options import EngineOptions
 from .running import Running
 from .telling import Telling
@@ -64,6 +66,19 @@ def envelope_of(worker: Configured, options: EngineOptions) -> Envelope:
     return ArqEnvelope(worker.job_serializer, worker.job_deserializer)
 
 
+def shared_by_jobs(
+    options: EngineOptions, execute: Execute, redis: Redis, queues: Sequence[ServedQueue], running: Running
+) -> dict[str, Any]:
+    """Give what the ``ctx`` of every job holds."""
+    keys = {queue.keys.queue: queue.keys for queue in queues}
+    return {
+        "effects": effects_of(options, execute, redis, running),
+        "durable": durable_of(options, execute, keys),
+        "limiter": limiter_of(options, execute),
+        "gates": gatekeeper_of(queues, execute),
+    }
+
+
 def limiter_of(options: EngineOptions, execute: Execute) -> Limiter:
     """Give what takes tokens of rate limits for this worker's jobs."""
     scripts = LimitScripts(execute, layout=options.layout)
@@ -95,6 +110,25 @@ def effects_of(options: EngineOptions, execute: Execute, redis: Redis, running: 
 def durable_of(options: EngineOptions, execute: Execute, keys: Mapping[str, Keys]) -> Durable:
     """Make what the durable steps of this worker's jobs share."""
     return Durable(execute, keys, limit=options.steps_limit, lease_s=options.lease_s)
+
+
+def nodes_of(
+    options: EngineOptions,
+    execute: Execute,
+    queues: Mapping[str, Keys],
+    on_changed: Callable[[list[bytes]], None],
+) -> Nodes | None:
+    """Make what sees to nodes of workflows; None for payloads that cannot be any."""
+    if not options.speaks_json:
+        return None
+    return Nodes(
+        execute, options.layout, list(queues.values()), lambda keys: on_changed([keys.queue.encode()])
+    )
+
+
+def with_nodes(beside: Sequence[Beside], nodes: Nodes | None) -> Sequence[Beside]:
+    """Give what runs beside a worker, in burst mode too where it sees to nodes of workflows."""
+    return beside if nodes is None else (*beside, nodes)
 
 
 def log_of(worker: Configured, options: EngineOptions, name: str, queues: Sequence[ServedQueue]) -> JobLog:

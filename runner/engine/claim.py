@@ -84,7 +84,7 @@ class Rounds:
         lease_ms: length of a lease.
         strict: the first queue with work gets everything.
         on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
-        on_settled: called with the ends of a call that was answered, refused ones included.
+        on_settled: called with a queue and the ends of a call that was answered, refused ones included.
         before_ends: gives what to await before ends are written, or None: effects are known to be done before
             their jobs are.
     """
@@ -98,7 +98,7 @@ class Rounds:
         lease_ms: int,
         strict: bool,
         on_claimed: Callable[[ServedQueue, list[Claimed], str, int], None],
-        on_settled: Callable[[Sequence[End]], None],
+        on_settled: Callable[[ServedQueue, Sequence[End]], None],
         before_ends: Callable[[], Awaitable[None] | None] = lambda: None,
     ) -> None:
         self._scripts = scripts
@@ -208,7 +208,7 @@ class Rounds:
                 tell(queue.keys.name, end, self._worker)
             elif end.verb in _COMES_BACK:
                 self._note_due(queue, 0 if end.verb == "back" else end.ms)
-        self._on_settled(ends)
+        self._on_settled(queue, ends)
 
     async def _claim(self, queue: ServedQueue, limit: int, *, is_idle: bool) -> None:
         token = queue.lost_claim or secrets.token_hex(12)

@@ -16,6 +16,7 @@ from ..wire import codec
 from ..wire.dead_scripts import DeadScripts
 from ..wire.keys import Keys, name_of
 from ..wire.scripts import End, Execute
+from ..wire.workflows import unrun_node
 from .function import Runnable, TaskFunction
 
 logger = logging.getLogger("runner.job")
@@ -101,7 +102,8 @@ async def _tell_untold(
     if follower is not None:
         told = _told(job_id, keys.name, letter.reason, letter.attempts, note, letter.payload)
         job = _job(follower, told)
-    if not await scripts.tell(keys, job_id, job):
+    node = unrun_node("dead", message, letter.payload)
+    if not await scripts.tell(keys, job_id, job, node=node):
         return
     logger.warning("%s:%s dead (%s)", job_id, letter.task, letter.reason, extra={"job_id": job_id})
     events.emit(

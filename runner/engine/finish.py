@@ -3,6 +3,7 @@
 from typing import Any, assert_never
 
 import msgspec
+from arq.constants import keep_cronjob_progress
 
 from ..job import Attempt
 from ..outcome import (
@@ -20,7 +21,43 @@ from ..outcome import (
 )
 from ..wire.codec import describe_error
 from ..wire.scripts import End
+from .dead import with_follower
 from .envelope import Envelope, tellable
+from .function import Runnable
+from .nodes import node_end, place_of
+
+
+def ending_of(
+    attempt: Attempt,
+    outcome: Outcome,
+    runnable: Runnable | None,
+    envelope: Envelope,
+    *,
+    worker: str,
+    default_keep_ms: int,
+    may_be_node: bool,
+) -> End | None:
+    """Give all that is written of an attempt: its end, what follows a death, and whom to tell of a node's.
+
+    Args:
+        attempt: what ended.
+        outcome: how.
+        runnable: what the job's name stands for; None when it is not known here.
+        envelope: writes results.
+        worker: name of this worker.
+        default_keep_ms: how long results of jobs without a Runnable are kept.
+        may_be_node: whether jobs here can be nodes of workflows.
+    """
+    keep_ms = default_keep_ms if runnable is None else runnable.keep_result_ms
+    node = place_of(attempt, outcome) if may_be_node else None
+    if node is not None:  # its arguments may be large, and what it returned goes to the workflow
+        attempt.args, attempt.kwargs, keep_ms = (), {}, -1
+    is_cron = runnable is not None and runnable.is_cron
+    lease_ms = round(keep_cronjob_progress * 1000) if is_cron else None
+    end = end_of(attempt, outcome, envelope, worker=worker, keep_ms=keep_ms, lease_ms=lease_ms)
+    if node is not None:
+        end = node_end(end, node, outcome)
+    return with_follower(end, runnable, attempt.queue, attempt.payload)
 
 
 def end_of(

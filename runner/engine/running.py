@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
 
-from arq.constants import keep_cronjob_progress
 from arq.utils import ms_to_datetime
 
 from ..clock import SYSTEM_CLOCK, Clock
@@ -20,11 +19,11 @@ from ..outcome import Cancelled, Dead, Failed, Outcome, Released, Retrying
 from ..wire.scripts import Claimed, End
 from .attempt import admit, classify, decode, prepare, rebuild, unknown
 from .claim import ServedQueue
-from .dead import with_follower
 from .envelope import Envelope
-from .finish import end_of
+from .finish import ending_of
 from .function import Runnable
 from .joblog import JobLog
+from .nodes import Nodes
 
 logger = logging.getLogger("runner.engine")
 
@@ -54,6 +53,7 @@ class Running:
         is_stopping: whether a bare cancellation means that the worker stops.
         settle: writes outcomes now; does nothing while a serving loop does it.
         count: called with each outcome.
+        nodes: knows nodes of workflows; None where jobs can be none.
         may_retry: arq's ``retry_jobs``: whether asking for another attempt is granted.
         on_start, on_finish, after_end: arq's hooks, the last one called once the outcome is written.
         attempts: by job id, until their outcome is written.
@@ -73,6 +73,7 @@ class Running:
     settle: Callable[[], Awaitable[None]]
     count: Callable[[Outcome], None]
     may_retry: Callable[[], bool]
+    nodes: Nodes | None = None
     runnables: Mapping[str, Runnable] = field(default_factory=dict[str, Runnable])
     on_start: Hook = None
     on_finish: Hook = None
@@ -210,7 +211,10 @@ class Running:
             return unknown(
                 attempt, sorted(self.runnables), grace_s=self.unknown_task_grace_s, worker=self.worker
             )
-        if (refused := admit(attempt, runnable, now_ms) or rebuild(attempt, runnable)) is not None:
+        refused = admit(attempt, runnable, now_ms)
+        if refused is None and attempt.meta is not None and attempt.meta.w and self.nodes is not None:
+            refused = await self.nodes.admit(attempt)
+        if refused is not None or (refused := rebuild(attempt, runnable)) is not None:
             return refused
         prepare(attempt, runnable, self.shared, ms_to_datetime(attempt.enqueued_at_ms))
         try:
@@ -253,24 +257,19 @@ class Running:
         if is_current:
             self.tasks.pop(attempt.job_id, None)
         self.count(outcome)
-        end = self._end(attempt, outcome)
+        end = ending_of(
+            attempt,
+            outcome,
+            self.runnables.get(attempt.task),
+            self.envelope,
+            worker=self.worker,
+            default_keep_ms=self.default_keep_ms,
+            may_be_node=self.nodes is not None,
+        )
         if end is None and is_current:
             del self.attempts[attempt.job_id]
         self.on_end(attempt.queue, end)
         self._say(self.log.ended, attempt, outcome)
-
-    def _end(self, attempt: Attempt, outcome: Outcome) -> End | None:
-        runnable = self.runnables.get(attempt.task)
-        is_cron = runnable is not None and runnable.is_cron
-        end = end_of(
-            attempt,
-            outcome,
-            self.envelope,
-            worker=self.worker,
-            keep_ms=self.default_keep_ms if runnable is None else runnable.keep_result_ms,
-            lease_ms=round(keep_cronjob_progress * 1000) if is_cron else None,
-        )
-        return with_follower(end, runnable, attempt.queue, attempt.payload)
 
     def _say(self, line: Callable[..., None], attempt: Attempt, *more: Outcome) -> None:
         """Log; what cannot be put in words must not cost the job its outcome."""

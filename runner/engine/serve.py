@@ -59,7 +59,7 @@ class Serving:
         jobs_started: by this worker so far, those that run included.
         is_pushed: whether the server tells of changes by itself.
         execute: sends one command.
-        queues: their ZSETs, which hold what runs too.
+        queues: ZSETs that are empty when nothing is left to do: they hold what runs too.
         must_look_for_aborts: somebody may have asked for a cancellation.
         is_closing: the loop shall end.
         round: the one in flight, if any; whoever cancels the loop waits for it.

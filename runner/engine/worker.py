@@ -30,7 +30,7 @@ from ..wire.tracking import Tracking
 from . import build
 from .arq_cron import CronWorker, beside_of
 from .beside import Companions
-from .claim import Rounds
+from .claim import Rounds, ServedQueue
 from .connect import connect
 from .drain import drain, to_the_end
 from .options import EngineOptions
@@ -68,15 +68,15 @@ class Worker(CronWorker):
         self._wake = Wake()
         self._is_serving = self._is_stopping = False
         self._served: asyncio.Future[None] | None = None
-        scripts = Scripts(self._execute)
         self._queues = build.queues_of(self.options, self.queue_name)
         self._keys = {queue.keys.queue: queue.keys for queue in self._queues}
         beside = beside_of(self, self._queues[0].keys, self.options.beside)
-        self._companions = Companions(beside, self._execute)
+        self._nodes = build.nodes_of(self.options, self._execute, self._keys, self._note_changed)
+        self._companions = Companions(build.with_nodes(beside, self._nodes), self._execute)
         self._running = self._make_running()
         self.tasks = self.job_tasks = self._running.tasks
         self._rounds = Rounds(
-            scripts,
+            scripts := Scripts(self._execute),
             self._queues,
             worker=self.worker_name,
             lease_ms=round(self.options.lease_s * 1000),
@@ -112,6 +112,7 @@ class Worker(CronWorker):
             settle=self._settle_unless_serving,
             count=self._count,
             may_retry=lambda: self.retry_jobs,
+            nodes=self._nodes,
             on_start=self.on_job_start,
             on_finish=self.on_job_end,
             after_end=self.after_job_end,
@@ -128,7 +129,7 @@ class Worker(CronWorker):
             jobs_started=self._jobs_started,
             is_pushed=lambda: self._tracking is None or self._tracking.is_on,
             execute=self._execute,
-            queues=tuple(self._keys),
+            queues=(*self._keys, *(self._nodes.prefixes if self._nodes else ())),
         )
 
     @property
@@ -179,11 +180,10 @@ class Worker(CronWorker):
         elif self.job_serializer is None:
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
-        effects = build.effects_of(self.options, self._execute, self.pool, self._running)
-        self._effects = self.ctx["effects"] = effects
-        self.ctx["durable"] = build.durable_of(self.options, self._execute, self._keys)
-        self.ctx["limiter"] = build.limiter_of(self.options, self._execute)
-        self.ctx["gates"] = build.gatekeeper_of(self._queues, self._execute)
+        self.ctx.update(
+            build.shared_by_jobs(self.options, self._execute, self.pool, self._queues, self._running)
+        )
+        self._effects = self.ctx["effects"]
         self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
@@ -196,6 +196,8 @@ class Worker(CronWorker):
         if self._serving.round is not None:
             await asyncio.gather(self._serving.round, return_exceptions=True)
         await drain(self._running, self._rounds, self._wake)
+        if self._nodes is not None:
+            await self._nodes.leave()
         upkeep.cancel()
         await asyncio.gather(upkeep, tracking.close(), return_exceptions=True)
         if presence is not None:
@@ -283,9 +285,11 @@ class Worker(CronWorker):
             self._rounds.add(queue_key, end)
         self._wake.set()
 
-    def _note_settled(self, ends: Sequence[End]) -> None:
+    def _note_settled(self, queue: ServedQueue, ends: Sequence[End]) -> None:
         for end in ends:
             self._running.forget(end.job_id, end.token)
+        if self._nodes is not None and any(end.node for end in ends):
+            self._nodes.note_ended(queue.keys.queue)
 
     async def _settle_unless_serving(self) -> None:
         if not self._is_serving:

@@ -28,6 +28,8 @@ class Meta(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
         n: random word of the enqueue call, so that a re-sent enqueue is recognised; empty for random ids.
         b: bulk id, empty for none.
         c: context of the trace it was enqueued in, as W3C headers; None for none.
+        w: the workflow that the job is a node of; empty for none.
+        e: what follows when that node has succeeded, ``|``, what when it has not; see workflow.flat.
     """
 
     v: int = 1
@@ -35,6 +37,8 @@ class Meta(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     n: str = ""
     b: str = ""
     c: dict[str, str] | None = None
+    w: str = ""
+    e: str = ""
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +92,31 @@ def encode_job(
 ) -> bytes:
     """Give the payload bytes; the arguments have been checked against the task."""
     return _encoder.encode(_Written(None, task, args, kwargs, enqueued_at_ms, meta))
+
+
+class _Unread(msgspec.Struct, frozen=True):
+    t: int | None
+    f: str
+    a: msgspec.Raw
+    k: msgspec.Raw
+    et: int
+    m: Meta
+
+
+def expiring(payload: bytes, at_ms: int) -> bytes:
+    """Give a payload of ours that no longer starts after ``at_ms``; its arguments stay as they are."""
+    job = msgspec.json.decode(payload, type=_Unread)
+    meta = msgspec.structs.replace(job.m, x=at_ms)
+    return _encoder.encode(msgspec.structs.replace(job, m=meta))
+
+
+def node_value(envelope: bytes) -> bytes:
+    """Give what a result envelope of ours carries, as it is written there."""
+    return bytes(msgspec.json.decode(envelope, type=_Carrying).r)
+
+
+class _Carrying(msgspec.Struct):
+    r: msgspec.Raw
 
 
 def decode_job(data: bytes) -> Payload:

@@ -137,10 +137,13 @@ class DeadScripts:
         args = (keys.ours, now_ms, keep_ms, max_count, max_bytes, limit)
         return await self._run("dead_letters_trim", (keys.dead, keys.dead_stats), args)
 
-    async def tell(self, keys: Keys, job_id: str, payload: bytes, *, now_ms: int = 0) -> bool:
+    async def tell(
+        self, keys: Keys, job_id: str, payload: bytes, *, node: bytes = b"", now_ms: int = 0
+    ) -> bool:
         """Take it on to tell of a death no worker saw; a payload is enqueued along with it."""
-        args = (keys.arq, keys.ours, now_ms, job_id, payload)
-        return await self._run("dead_letters_tell", (keys.queue, keys.dead_untold), args) == 1
+        args = (keys.arq, keys.ours, now_ms, job_id, payload, node)
+        names = (keys.queue, keys.dead_untold, keys.nodes_ended)
+        return await self._run("dead_letters_tell", names, args) == 1
 
     async def _run(self, verb: str, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
         return await run_script(self._execute, verb, keys, args)

@@ -30,6 +30,10 @@
     runner:lock:<name>           runner:{effects}:lock:<name>  STRING  ours   a lock's holder and fence
     runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
     runner:waiting:<name>        …                             HASH    ours   who waits -> until ms, channel
+    runner:<name>:nodes-ended    runner:{<name>}:nodes-ended   ZSET    ours   node that ended -> look at ms
+    runner:<name>:nodes-ended-how …                            HASH    ours   that node -> how it ended
+    runner:wf:<part>:<id>        runner:{wf:<id>}:<part>:<id>  various ours   a workflow; WORKFLOW_PARTS
+    runner:workflows-<state>     …                             ZSET    ours   workflow -> since ms
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
@@ -53,6 +57,21 @@ DEFAULT_QUEUE = "default"
 WORKERS = "runner:workers"
 
 _TAGGED = re.compile(r"arq:\{(.*)\}:queue")
+WORKFLOW_PARTS = {
+    "state": "HASH: s state, round, policy, value unit, times, the node that failed, shape",
+    "plan": "HASH: number // 100 -> the calls of those nodes, compressed; e -> the call of on_error",
+    "units": "HASH: group -> first bit, members, edge, what runs of units they are",
+    "done": "STRING: a bit for each member of a group that has ended",
+    "results": "HASH: node -> what it returned, JSON",
+    "aside": "HASH: bit -> the error of a member that is collected; e<round> -> what on_error returned",
+    "failures": "HASH: node -> fence, round and how it ended, and its error",
+    "dead": "SET: nodes that failed the workflow and have not succeeded since",
+    "todo": "SET: what is to be done next; a word is taken out when it was done",
+    "held": "SET: what would be to be done if the workflow had not failed",
+    "job": "STRING: there while the workflow has not ended",
+    "result": "STRING: how it ended, a result envelope",
+}
+"""The keys of one workflow, all in one slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +147,11 @@ class Keys:
         """ZSET of schedules that were defined, removed, paused or resumed, by when."""
         return self.schedules + "-new"
 
+    @property
+    def nodes_ended(self) -> str:
+        """ZSET of nodes of workflows that ended, until their workflow knows; how they did lies beside it."""
+        return self.dead.removesuffix("dead") + "nodes-ended"
+
     def job(self, job_id: str) -> str:
         """Payload of a job."""
         return f"{self.arq}job:{job_id}"
@@ -188,6 +212,20 @@ def name_of(queue: str) -> str:
     """Give the name of the queue that has this ZSET."""
     tagged = _TAGGED.fullmatch(queue)
     return tagged[1] if tagged is not None else keys_of_arq_queue(queue).name
+
+
+def keys_of_workflow(workflow: str, layout: Layout = "classic") -> Keys:
+    """Give the keys of a workflow as those of a queue whose one job it is: its end is read like a job's.
+
+    ``arq`` is the prefix of WORKFLOW_PARTS.
+    """
+    own = f"runner:{{wf:{workflow}}}:" if layout == "tagged" else "runner:wf:"
+    return _keys(workflow, own, own, own, f"{{wf:{workflow}}}")
+
+
+def workflows_in(state: str) -> str:
+    """ZSET of the workflows in a state: ``running``, ``failed`` (or cancelled), ``ended``."""
+    return f"runner:workflows-{state}"
 
 
 def worker(name: str) -> str:

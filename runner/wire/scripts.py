@@ -57,6 +57,7 @@ class End(NamedTuple):
     result: bytes
     note: str
     attempt: int
+    node: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class Scripts:
         flat = [part for end in ends for part in end]
         return await self._run(
             "finish",
-            (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort),
+            (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort, keys.nodes_ended),
             (keys.arq, keys.ours, now_ms, *flat),
         )
 
@@ -165,13 +166,14 @@ class Scripts:
         result: bytes,
         keep_ms: int,
         only_waiting: bool = False,
+        node: bytes = b"",
         now_ms: int = 0,
     ) -> int:
         """End a waiting job or ask a running one to stop: 0 no such job, 1 cancelled, 2 asked, 3 runs on."""
         return await self._run(
             "cancel",
-            (keys.queue, keys.running, keys.suspects, keys.abort),
-            (keys.arq, keys.ours, now_ms, job_id, result, keep_ms, int(only_waiting)),
+            (keys.queue, keys.running, keys.suspects, keys.abort, keys.nodes_ended),
+            (keys.arq, keys.ours, now_ms, job_id, result, keep_ms, int(only_waiting), node),
         )
 
     async def progress(self, keys: Keys, job_id: str, *, token: str, note: str) -> int:

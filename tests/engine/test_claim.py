@@ -162,7 +162,7 @@ async def test_a_round_knows_when_what_it_gave_back_falls_due(yard: Any) -> None
         lease_ms=3_600_000,
         strict=False,
         on_claimed=lambda queue, jobs, token, now_ms: taken.extend((job, token) for job in jobs),
-        on_settled=lambda ends: None,
+        on_settled=lambda queue, ends: None,
     )
     await yard.put(noted, "x")
     await rounds.run(in_flight=0, slots=2)

@@ -17,7 +17,11 @@ from runner import (
     Runner,
     Settings,
     Unique,
+    Workflow,
     backoff,
+    chain,
+    chord,
+    group,
     task,
 )
 
@@ -92,6 +96,33 @@ async def use(runner: Runner) -> None:
 
     assert_type(runner.job("k-1", task=plain), Job[str])
     assert_type((await runner.job("k-1").info()).result, Any)
+
+
+@task
+async def count(ctx: Context, text: str, *, least: int = 0) -> int:
+    return len(text)
+
+
+@task
+async def merge(ctx: Context, counts: list[int]) -> bytes: ...
+
+
+@task
+async def alert(ctx: Context, failure: dict[str, Any]) -> None: ...
+
+
+async def flow(runner: Runner) -> None:
+    """A workflow is of what its last part gives; what is left out in front comes from the part before."""
+    two = await runner.start(chain(plain.call("o-1"), count.call(least=1)), id="w-1", on_failure="finish")
+    assert_type(two, Workflow[int])
+    assert_type(await two.result(timeout=5), int)
+    many = chord((count.call(each) for each in ("a", "b")), merge.call())
+    assert_type(await runner.start(many, on_error=alert), Workflow[bytes])
+    assert_type(await runner.start(chain(many, plain.call("o-2").fixed())), Workflow[str])
+    assert_type(await runner.start(group(plain.call("o-1"), plain.call("o-2"))), Workflow[list[str]])
+    assert_type(await runner.start(count.map(["a", "b"])), Workflow[list[int]])
+    assert_type(await runner.start(count.starmap([("a",), ("b",)])), Workflow[list[int]])
+    assert_type(await runner.start(merge.chunks([1, 2, 3], 2)), Workflow[list[bytes]])
 
 
 def mixed() -> Iterator[Call[Any]]:

@@ -1,6 +1,6 @@
 """Mistakes that a type checker finds before anything runs. A line that is wrong says which rule it breaks."""
 
-from runner import Context, Runner, backoff, task
+from runner import Context, Runner, backoff, chain, chord, group, task
 
 
 @task
@@ -32,6 +32,19 @@ async def durable(ctx: Context) -> None:
     await ctx.step("fetch", fetch, 17)  # error: reportArgumentType
     await ctx.step("fetch", fetch)  # error: reportCallIssue
     await ctx.wait_for("approved")  # error: reportCallIssue
+
+
+@task
+async def weigh(ctx: Context, parcels: list[str]) -> int: ...
+
+
+async def wrong_workflows(runner: Runner) -> None:
+    chain(ship.call("o-1"), weigh.call())  # error: reportArgumentType
+    chain(weigh.call(["a"]), ship.call(boxes=2))  # error: reportArgumentType
+    chord([weigh.call(["a"])], weigh)  # error: reportArgumentType
+    group(ship.call("o-1"), "o-2")  # error: reportArgumentType
+    await runner.start(chain(weigh.call(), weigh.call(["b"]).fixed()))  # error: reportArgumentType
+    await runner.start(ship.call("o-1"), on_failure="ignore")  # error: reportArgumentType
 
 
 async def wrong_results(runner: Runner) -> int:

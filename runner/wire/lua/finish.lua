@@ -5,10 +5,11 @@
 -- KEYS  suspects   zset  jobs that wait to run alone
 -- KEYS  dead       zset  dead letters
 -- KEYS  abort      zset  cancellations asked for
+-- KEYS  nodes_ended zset  nodes of workflows that ended
 -- ARGV  arq        str   prefix of arq's keys
 -- ARGV  ours       str   prefix of our keys
 -- ARGV  now_ms     int   0 = ask the server
--- ARGV  ends       rest  id, token, fence, verb, ms, result, note, attempt; repeated, at most 500, an id once
+-- ARGV  ends       rest  id, token, fence, verb, ms, result, note, attempt, node; repeated, at most 500, an id once
 --
 -- verb   ms                          result    note
 -- done   keep the result (<0 ever)    envelope  ms to keep the lease for arq's cron, or ''
@@ -19,11 +20,10 @@
 -- suspend                            slot       why it waits; the job's record says until when
 -- back   due at, as claimed          ''        ''
 --
--- GIVES one number an end: 1 written, 0 lost (another worker holds the job: nothing written), 2 nobody holds it
--- GIVES (written before, when this call is a repeat)
+-- GIVES one number an end: 1 written, 0 lost (another worker holds the job: nothing written), 2 nobody holds it: a repeat
 -- FAILS BADVERB: an end has none of the verbs above; nothing is written
 -- COST  O(log n) a job
--- USES  now text holds settle keep close reopen suspend exhume weigh bury follow give_back resign leave
+-- USES  now text holds settle keep close reopen suspend exhume weigh bury follow give_back resign leave note_node
 local at = now(now_ms)
 local ids, tokens, verbs = {}, {}, {}
 local batch = { mine = {}, ended = {}, gone = {}, moves = {} }
@@ -60,7 +60,7 @@ local write = {
   end,
 }
 
-for i = 1, ends_n, 8 do
+for i = 1, ends_n, 9 do
   local n = #ids + 1
   ids[n], tokens[n], verbs[n] = ends(i), ends(i + 1), write[ends(i + 3)]
   if not verbs[n] then
@@ -70,9 +70,10 @@ end
 local verdicts = settle(queue, running, arq, ids, tokens)
 for n, id in ipairs(ids) do
   if verdicts[n] == 1 then
-    local i = n * 8 - 5
+    local i = n * 9 - 6
     batch.mine[#batch.mine + 1] = id
     verbs[n](id, ends(i), ends(i + 2), ends(i + 3), ends(i + 4), ends(i + 5))
+    note_node(nodes_ended, id, at, ends(i), ends(i + 6))
   end
 end
 leave(batch, queue, running, suspects, abort, ours)

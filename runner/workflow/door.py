@@ -1,0 +1,151 @@
+"""The door to workflows: starting them, and handles on those that were."""
+
+import secrets
+from typing import Any, Literal, TypedDict, TypeVar
+
+from ..arguments import converter_of
+from ..client import Client
+from ..clock import SYSTEM_CLOCK
+from ..errors import InvalidJob
+from ..parts import Part, Step
+from ..placement import checked_key
+from ..registry import Registry
+from ..settings import Settings
+from ..tasks import Task
+from ..wire.keys import keys_of
+from ..wire.workflows import Begin
+from .advance import Advancing
+from .check import Given, check_parts
+from .draft import ERROR, chunks_of, packed, stored
+from .flat import Flat, lay_flat
+from .handle import Workflow
+
+R = TypeVar("R", covariant=True)
+
+OnFailure = Literal["cancel", "finish"]
+
+DRAFT_CHUNKS = 20
+DRAFT_GROUPS = 500
+"""Chunks of calls, and groups, that one trip writes."""
+
+
+class StartOptions(TypedDict, total=False):
+    """The options of ``Workflows.start``, which tells of them."""
+
+    id: str | None
+    on_failure: OnFailure
+    on_error: Task[[dict[str, Any]], Any] | None
+
+
+class Workflows:
+    """Starts workflows, and gives handles on them.
+
+    Args:
+        client: how to reach the server.
+        settings: how keys are named, how large calls may be, and how long what has ended is kept: as results
+            when it succeeded, else as dead letters, to be retried.
+        registry: the tasks that may be called.
+    """
+
+    def __init__(self, client: Client, settings: Settings, registry: Registry) -> None:
+        self._client = client
+        self._settings = settings
+        self._registry = registry
+        self._advancing = Advancing(client.execute, settings.redis.key_layout)
+
+    def workflow(self, workflow: str) -> Workflow[Any]:
+        """Make a handle on a workflow from its id, without asking the server."""
+        return Workflow(self._client, self._advancing, checked_key(workflow), "unknown")
+
+    async def start(
+        self,
+        workflow: Part[object, R],
+        *,
+        id: str | None = None,  # noqa: A002 - the word users know
+        on_failure: OnFailure = "cancel",
+        on_error: Task[[dict[str, Any]], Any] | None = None,
+    ) -> Workflow[R]:
+        """Start a workflow; when it returns, what is due first is enqueued.
+
+        Args:
+            workflow: a call, or what chain, group and chord made.
+            id: names it; the same id twice is one workflow. None for a random one.
+            on_failure: what becomes of the others when a node dies: ``cancel`` those that wait and ask those
+                that run to stop, or let all ``finish`` that do not depend on it.
+            on_error: called once when the workflow fails, and once more for each failure after a retry, with
+                a dict: workflow, node, error (type and message).
+
+        Raises:
+            InvalidTask: a task is not registered.
+            InvalidArguments: arguments do not fit, or a result not the task that would get it; names both.
+            InvalidJob: the workflow cannot be: a key= on a node, nesting deeper than 100, an id that is none.
+            PayloadTooLarge: a call is larger than ``limits.payload``.
+            ServerError: as ``enqueue``; start it again with the same id.
+        """
+        name = secrets.token_hex(8) if id is None else _checked_id(id)
+        given = check_parts(workflow, self._registry)
+        if on_failure not in ("cancel", "finish"):
+            msg = f"on_failure= is 'cancel' or 'finish', not {on_failure!r}"
+            raise InvalidJob(msg)
+        flat = lay_flat(workflow)
+        fields = {"policy": on_failure, "error": "" if on_error is None else "1", **self._fields(flat)}
+        begin = Begin(secrets.token_hex(8), flat.edge, fields)
+        await self._draft(name, begin.start, flat, on_error)
+        is_new = await self._begin(name, begin)
+        converter = converter_of(given.kind)
+        return Workflow(self._client, self._advancing, name, "created" if is_new else "duplicate", converter)
+
+    def _fields(self, flat: Flat) -> dict[str, str]:
+        """Give what the state says beside the options; ``queue`` is where it is noted what is to be done."""
+        first = flat.nodes[0].call.task if flat.nodes else None
+        return {
+            "value": str(flat.value) if flat.value in flat.groups else "",
+            "keep": str(round(self._settings.worker.keep_result * 1000)),
+            "keep_failed": str(round(self._settings.dead.keep * 1000)),
+            "nodes": str(len(flat.nodes)),
+            "units": str(len(flat.nodes) + len(flat.groups)),
+            "queue": "default" if first is None else first.placement.queue or first.queue,
+            "shape": flat.shape,
+        }
+
+    async def _begin(self, workflow: str, begin: Begin) -> bool:
+        """Begin it, noted in a queue first: if this process dies half-way, a worker does the rest."""
+        scripts, keys = self._advancing.scripts, keys_of(begin.fields["queue"], self._advancing.layout)
+        note_id = f"{workflow}:begin:{begin.start}"
+        till = await scripts.note(keys, note_id, begin.word(workflow))
+        await self._advancing.carry_out(workflow, await self._advancing.begin(workflow, begin))
+        await scripts.drop(keys, till, [note_id])
+        started = await scripts.execute("HGET", scripts.key(workflow, "state"), "start")
+        return started is None or started.decode() == begin.start
+
+    async def _draft(
+        self, workflow: str, start: str, flat: Flat, on_error: Task[[dict[str, Any]], Any] | None
+    ) -> None:
+        """Write what the workflow is made of; nothing of it counts before it is begun."""
+        scripts = self._advancing.scripts
+        options: dict[str, Any] = {
+            "workflow": workflow,
+            "now_ms": SYSTEM_CLOCK.now_ms(),
+            "limit": self._settings.limits.payload,
+        }
+        plan: dict[str, bytes] = {}
+        if on_error is not None:
+            call: Step[Any, Any] = Step(on_error, (), {})
+            check_parts(call, self._registry, Given(dict, "the workflow's failure"))
+            plan[ERROR] = packed([stored(call, ERROR, feed="failure", edges="|", **options)])
+        for number, chunk in chunks_of(flat.nodes, **options):
+            plan[number] = chunk
+            if len(plan) >= DRAFT_CHUNKS:
+                await scripts.draft(workflow, start, "plan", plan)
+                plan = {}
+        await scripts.draft(workflow, start, "plan", plan or {"": b""})
+        groups = [(str(number), members.line()) for number, members in flat.groups.items()]
+        for at in range(0, len(groups), DRAFT_GROUPS):
+            await scripts.draft(workflow, start, "units", dict(groups[at : at + DRAFT_GROUPS]))
+
+
+def _checked_id(workflow: Any) -> str:
+    try:
+        return checked_key(workflow)
+    except ValueError as error:
+        raise InvalidJob(f"id=: {error}") from None

@@ -1,0 +1,87 @@
+"""The calls of a workflow as they are stored: a hundred in a chunk, compressed, for they are much alike."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from ..client.entry import payload_of
+from ..parts import Step
+from ..wire import codec
+from ..wire.scripts import Entry
+from .flat import Node
+
+CHUNK = 100
+ERROR = "e"
+"""The field of the call of ``on_error``."""
+FEED = "$result"
+"""Names, in a node's first argument, the unit whose value it is."""
+
+
+class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One call, encoded; what is counted from when it becomes due is not settled yet."""
+
+    node: str
+    queue: str
+    at_ms: int
+    delay_ms: int
+    expires_ms: int
+    payload: str
+
+    def entry(self, workflow: str, now_ms: int, node: str = "") -> Entry:
+        """Make the job of it, for a node that is due now."""
+        payload = self.payload.encode()
+        if self.expires_ms:
+            payload = codec.expiring(payload, (self.at_ms or now_ms + self.delay_ms) + self.expires_ms)
+        return Entry(f"{workflow}:{node or self.node}", self.at_ms, self.delay_ms, payload)
+
+
+_chunks = msgspec.json.Decoder(list[Stored])
+
+
+def stored(
+    call: Step[Any, Any], node: str, *, feed: Any, edges: str, workflow: str, now_ms: int, limit: int
+) -> Stored:
+    """Encode one call, which has been checked.
+
+    Raises:
+        PayloadTooLarge: says how large.
+    """
+    task, placed = call.task, call.task.placement
+    args = call.args if feed is None else ({FEED: feed}, *call.args)
+    meta = codec.Meta(w=workflow, e=edges)
+    payload = payload_of(task, args, call.kwargs, now_ms=now_ms, meta=meta, limit=limit)
+    return Stored(
+        node,
+        placed.queue or task.queue,
+        0 if placed.until is None else round(placed.until.timestamp() * 1000),
+        round(placed.delay_s * 1000),
+        round((placed.expires_s or 0) * 1000),
+        payload.decode(),
+    )
+
+
+def chunks_of(
+    nodes: Sequence[Node], *, workflow: str, now_ms: int, limit: int
+) -> Iterator[tuple[str, bytes]]:
+    """Encode the nodes of a workflow: the number of each chunk, and its bytes.
+
+    Raises:
+        PayloadTooLarge: names the task.
+    """
+    options: dict[str, Any] = {"workflow": workflow, "now_ms": now_ms, "limit": limit}
+    for chunk, some in groupby(nodes, lambda node: node.number // CHUNK):
+        calls = [stored(n.call, str(n.number), feed=n.feed, edges=n.edges, **options) for n in some]
+        yield str(chunk), packed(calls)
+
+
+def packed(chunk: Sequence[Stored]) -> bytes:
+    """Give a chunk as it is stored."""
+    return zlib.compress(msgspec.json.encode(chunk), 1)
+
+
+def unpacked(data: bytes) -> list[Stored]:
+    """Read a chunk."""
+    return _chunks.decode(zlib.decompress(data))
