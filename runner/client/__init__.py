@@ -9,6 +9,7 @@ reading.py    all that is known of one job
 explaining.py what can keep it from running
 progress.py   how far running jobs are
 patience.py   a server that is away for a moment
+cancelled.py  the result of a job that nobody ran
 job.py        a handle on one enqueued job
 client.py     the door itself
 signals.py    data handed to a job that waits

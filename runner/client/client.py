@@ -13,7 +13,6 @@ from ..errors import RunnerError
 from ..explain import Explanation, explained
 from ..placement import checked_key, checked_queue
 from ..tasks import Call, Task
-from ..wire import codec
 from ..wire.durable import DurableScripts
 from ..wire.intake import Wish
 from ..wire.keys import Keys, Layout, keys_of, keys_of_workflow
@@ -23,6 +22,7 @@ from ..wire.scripts import Scripts, send_script
 from ..wire.tracking import Tracking
 from ..wire.workflows import unrun_node
 from .bulk import REMEMBERED_S, Bulk, Calls, enqueue_chunks
+from .cancelled import cancelled_envelope
 from .entry import wish_of
 from .explaining import read_facts
 from .intake import Bound, Counts, Intake
@@ -193,7 +193,7 @@ class Client:
         """Cancel a job; see ``Job.cancel``. ``only_waiting``: a running one is left alone: False."""
         keys = self._keys(queue)
         data = await self._patiently(lambda: self._link.execute("GET", keys.job(job_id)))
-        result = _cancelled_envelope(data, keys, job_id, self._clock.now_ms())
+        result = cancelled_envelope(data, keys, job_id, self._clock.now_ms())
         node = unrun_node("cancelled", "cancelled", data)
         asked = await self._patiently(
             lambda: self._scripts.cancel(
@@ -296,14 +296,3 @@ class Client:
 
 def _bulk_key(bulk_id: str) -> str:
     return f"runner:bulk-cursor:{bulk_id}"
-
-
-def _cancelled_envelope(data: bytes | None, keys: Keys, job_id: str, now_ms: int) -> bytes:
-    try:
-        payload = codec.decode_job(data or b"")
-        fields: dict[str, Any] = {"f": payload.f, "a": payload.a, "k": payload.k, "et": payload.et}
-    except ValueError:
-        fields = {"f": "<unknown>", "a": [], "k": {}, "et": now_ms}
-    error = codec.error_value(RuntimeError("cancelled"))
-    ended: dict[str, Any] = {"t": 0, "s": False, "r": error, "o": "cancelled", "st": now_ms, "ft": now_ms}
-    return codec.encode_result({**fields, **ended, "q": keys.queue, "id": job_id})

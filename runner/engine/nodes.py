@@ -17,6 +17,7 @@ from ..workflow.advance import Advancing
 from ..workflow.draft import FEED
 from ..workflow.values import Missing, read_failure, read_value
 from .attempt import classify
+from .claim import ServedQueue
 from .survive import TROUBLE, Patience
 
 logger = logging.getLogger("runner.engine")
@@ -157,6 +158,20 @@ class Nodes:
         for some, reply in zip(by_queue.values(), replies, strict=False):
             verdicts.update({each: 0 for each, score in zip(some, reply, strict=True) if score is not None})
         return [verdicts[each] for each in asked]
+
+
+def noting_ends(
+    forget: Callable[[str, str], None], nodes: Nodes | None
+) -> Callable[[ServedQueue, Sequence[End]], None]:
+    """Give what is to be called with a queue and ends that were written."""
+
+    def note(queue: ServedQueue, ends: Sequence[End]) -> None:
+        for end in ends:
+            forget(end.job_id, end.token)
+        if nodes is not None and any(end.node for end in ends):
+            nodes.note_ended(queue.keys.queue)
+
+    return note
 
 
 def place_of(attempt: Attempt, outcome: Outcome) -> tuple[str, str] | None:

@@ -30,9 +30,10 @@ from ..wire.tracking import Tracking
 from . import build
 from .arq_cron import CronWorker, beside_of
 from .beside import Companions
-from .claim import Rounds, ServedQueue
+from .claim import Rounds
 from .connect import connect
 from .drain import drain, to_the_end
+from .nodes import noting_ends
 from .options import EngineOptions
 from .presence import Presence, about, default_name
 from .running import Running
@@ -82,7 +83,7 @@ class Worker(CronWorker):
             lease_ms=round(self.options.lease_s * 1000),
             strict=self.options.strict,
             on_claimed=telling_claims(self._running.start, self.worker_name),
-            on_settled=self._note_settled,
+            on_settled=noting_ends(self._running.forget, self._nodes),
             before_ends=lambda: self._effects and self._effects.before_outcomes(),
         )
         self._upkeep = Upkeep(
@@ -284,12 +285,6 @@ class Worker(CronWorker):
         if end is not None:
             self._rounds.add(queue_key, end)
         self._wake.set()
-
-    def _note_settled(self, queue: ServedQueue, ends: Sequence[End]) -> None:
-        for end in ends:
-            self._running.forget(end.job_id, end.token)
-        if self._nodes is not None and any(end.node for end in ends):
-            self._nodes.note_ended(queue.keys.queue)
 
     async def _settle_unless_serving(self) -> None:
         if not self._is_serving:

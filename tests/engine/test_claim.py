@@ -194,7 +194,7 @@ async def test_what_stands_before_an_outcome_is_written_first(yard: Any) -> None
         lease_ms=3_600_000,
         strict=False,
         on_claimed=lambda queue, jobs, token, now_ms: taken.extend((job, token) for job in jobs),
-        on_settled=lambda ends: order.append("outcomes"),
+        on_settled=lambda queue, ends: order.append("outcomes"),
         before_ends=write_effects,
     )
     await yard.put(noted, "x")
