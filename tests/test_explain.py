@@ -4,11 +4,19 @@ from typing import Any
 
 import pytest
 
-from runner.explain import Facts, Holder, Serving, explained
+from runner.explain import Facts, Gate, Holder, Serving, explained
 from runner.explain.rules import NOT_WAITING, RULES
 from runner.job import JobState
 
 NOW_MS = 1_800_000_000_000  # 2027-01-15 08:00:00 UTC
+HELD = Holder("k", "w2", NOW_MS - 90_000, 0)
+
+
+def gate(**facts: Any) -> Gate:
+    healthy = {"key": "host:a", "limit": "host", "at_once": 2, "held": 0, "holders": ()}
+    return Gate(**{**healthy, "closed_until_ms": 0, "is_asked": False, "why": "", **facts})
+
+
 W = Serving("w1", ["default"], ["pay"], 3, 10)
 
 
@@ -115,6 +123,48 @@ def later(**facts: Any) -> dict[str, str]:
         (
             ready(cancel_asked=True),
             {"cancelled": "somebody asked to cancel it: it ends when a worker takes it", **ready()},
+        ),
+        (
+            ready(gates=[gate(held=2, holders=[HELD])], lane_ahead=4),
+            {
+                "narrow": "host:a lets 2 run at once (limit host): job k of worker w2 since "
+                "07:58:30 UTC (90 s ago), 1 more",
+                "behind": "it is due since 07:59:55 UTC (5 s ago), behind 4 jobs of its lane",
+            },
+        ),
+        (
+            later(waits_for="gate host:a: too many retries", in_line=True),
+            {
+                "limit": "gate host:a: too many retries; its turn comes at 08:00:04 UTC (in 4.25 s): "
+                "its place in line"
+            },
+        ),
+        (
+            ready(gates=[gate(held=1)], lane_ahead=0),
+            {"behind": "it is due since 07:59:55 UTC (5 s ago), and the next of its lane"},
+        ),
+        (
+            later(
+                gates=[gate(closed_until_ms=NOW_MS + 30_000, why="5 failures in a row")],
+                waits_for="gate host:a is closed: 5 failures in a row",
+                in_line=False,
+            ),
+            {"closed": "the breaker of host:a is open until 08:00:30 UTC (in 30 s): 5 failures in a row"},
+        ),
+        (
+            ready(
+                gates=[
+                    gate(
+                        closed_until_ms=NOW_MS + 30_000,
+                        is_asked=True,
+                        why="told to job x",
+                    )
+                ]
+            ),
+            {
+                "closed": "host:a is paused until 08:00:30 UTC (in 30 s): told to job x",
+                **ready(),
+            },
         ),
         (
             kinds(JobState.RUNNING, attempts=2, worker="w1", since_ms=NOW_MS - 1_000, cancel_asked=True),

@@ -11,6 +11,7 @@ from ..job import JobState
 from ..wire import codec, effects
 from ..wire import keys as wire_keys
 from ..wire.keys import Keys, Layout
+from .gates_ahead import read_gates
 from .reading import Execute, Moment, read_moment
 
 MAX_WORKERS = 200
@@ -35,10 +36,12 @@ async def read_facts(execute: Execute, keys: Keys, job_id: str, layout: Layout) 
     facts = _facts(moment)
     if facts.state not in (JobState.SCHEDULED, JobState.READY):
         return facts
-    workers, lock = await asyncio.gather(
-        _workers(execute), _lock(execute, keys, facts.waits_for, layout, moment.now_ms)
+    workers, lock, gates = await asyncio.gather(
+        _workers(execute),
+        _lock(execute, keys, facts.waits_for, layout, moment.now_ms),
+        read_gates(execute, keys, facts.waits_for),
     )
-    return replace(facts, workers=workers, lock=lock)
+    return replace(facts, workers=workers, lock=lock, gates=gates)
 
 
 def _facts(moment: Moment) -> Facts:

@@ -4,7 +4,7 @@ facts.py   what can keep it, as ``client/explaining.py`` reads it; nothing here 
 rules.py   the table: a reason is a line of it
 """
 
-from .facts import Explanation, Facts, Holder, Reason, Serving
+from .facts import Explanation, Facts, Gate, Holder, Reason, Serving
 from .rules import explained
 
-__all__ = ["Explanation", "Facts", "Holder", "Reason", "Serving", "explained"]
+__all__ = ["Explanation", "Facts", "Gate", "Holder", "Reason", "Serving", "explained"]

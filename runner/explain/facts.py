@@ -27,6 +27,30 @@ class Holder(NamedTuple):
     until_ms: int
 
 
+class Gate(NamedTuple):
+    """What lets so many jobs of a key through at once: a concurrency limit, or how the other side fares.
+
+    Attributes:
+        key: of the gate.
+        limit: name of the concurrency limit; empty for none.
+        at_once: so many pass, by the limit or by the state, the fewer; None for any number.
+        held: so many have passed and not ended.
+        holders: those of them that have been through for longest.
+        closed_until_ms: nobody passes until then; 0: some do.
+        is_asked: the other side, or a person, asked for that; else it fails.
+        why: in whoever's words.
+    """
+
+    key: str
+    limit: str
+    at_once: int | None
+    held: int
+    holders: Sequence[Holder]
+    closed_until_ms: int
+    is_asked: bool
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that can keep a job from running.
@@ -53,6 +77,8 @@ class Facts:
         cancel_asked: somebody wants it cancelled.
         paused: at which ms, and by whom, its queue was paused; None: it was not.
         lock: what it waits for is this lock, and who has it, if anybody.
+        gates: those it has to pass, or waited before.
+        lane_ahead: ready jobs of its own lane before it; None: it has no lane.
         workers: all that are alive.
     """
 
@@ -77,6 +103,8 @@ class Facts:
     cancel_asked: bool = False
     paused: tuple[int, str] | None = None
     lock: tuple[str, Holder | None] | None = None
+    gates: Sequence[Gate] = ()
+    lane_ahead: int | None = None
     workers: Sequence[Serving] = ()
 
     def at(self, at_ms: int | None) -> str:
@@ -93,6 +121,20 @@ class Facts:
     def serving(self) -> list[Serving]:
         """The workers that serve its queue."""
         return [worker for worker in self.workers if self.queue in worker.queues]
+
+    @property
+    def closed(self) -> list[Gate]:
+        """The gates that let nobody through now."""
+        return [gate for gate in self.gates if gate.closed_until_ms > self.now_ms]
+
+    @property
+    def narrow(self) -> list[Gate]:
+        """The gates that have let through as many as they do at once."""
+        return [
+            gate
+            for gate in self.gates
+            if gate not in self.closed and gate.at_once is not None and gate.held >= gate.at_once
+        ]
 
     @property
     def able(self) -> list[Serving]:

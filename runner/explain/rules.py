@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..job import JobState
-from .facts import Explanation, Facts, Reason, Serving
+from .facts import Explanation, Facts, Gate, Reason, Serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ def _is_timed(facts: Facts) -> bool:
     return _is_later(facts) and not (facts.waits_for or facts.worker or facts.suspect_since_ms)
 
 
+def _asked(facts: Facts) -> bool:
+    """Whether it left its slot for something that no other line tells of."""
+    return _is_later(facts) and bool(facts.waits_for) and not (facts.lock or facts.closed or facts.narrow)
+
+
 def _due(facts: Facts) -> int | None:
     return facts.due_at_ms
 
@@ -81,15 +86,54 @@ def _unserved(facts: Facts) -> str:
 
 def _grants(facts: Facts) -> str:
     if facts.in_line:
-        return f"{facts.waits_for} grants at {facts.at(facts.due_at_ms)}: its place in line"
+        is_limit = facts.waits_for.startswith("limit ")
+        grants = " grants at" if is_limit else "; its turn comes at"
+        return f"{facts.waits_for}{grants} {facts.at(facts.due_at_ms)}: its place in line"
     return f"{facts.waits_for}; it asks again at {facts.at(facts.due_at_ms)}"
 
 
 def _behind(facts: Facts) -> str:
-    since, count = f"it is due since {facts.at(facts.due_at_ms)}", facts.ahead
-    if not count:
-        return f"{since}, and the next of its queue"
-    return f"{since}, behind {count:,} job{'s' if count > 1 else ''} of its queue"
+    ahead, what = (facts.ahead, "queue") if facts.lane_ahead is None else (facts.lane_ahead, "lane")
+    since = f"it is due since {facts.at(facts.due_at_ms)}"
+    if not ahead:
+        return f"{since}, and the next of its {what}"
+    return f"{since}, behind {ahead:,} job{'s' if ahead > 1 else ''} of its {what}"
+
+
+def _closed(facts: Facts) -> str:
+    said = (
+        f"{gate.key} is paused until {facts.at(gate.closed_until_ms)}: {gate.why}"
+        if gate.is_asked
+        else f"the breaker of {gate.key} is open until {facts.at(gate.closed_until_ms)}: {gate.why}"
+        for gate in facts.closed
+    )
+    return "; ".join(said)
+
+
+def _opens(facts: Facts) -> int | None:
+    return max(gate.closed_until_ms for gate in facts.closed)
+
+
+def _narrow(facts: Facts) -> str:
+    return "; ".join(
+        f"{gate.key} lets {gate.at_once:,} run at once{_by(gate)}: {_who(facts, gate)}"
+        for gate in facts.narrow
+    )
+
+
+def _by(gate: Gate) -> str:
+    what = gate.why or (f"limit {gate.limit}" if gate.limit not in ("", gate.key) else "")
+    return f" ({what})" if what else ""
+
+
+def _who(facts: Facts, gate: Gate) -> str:
+    named = [
+        f"job {holder.job_id}{f' of worker {holder.worker}' if holder.worker else ''} "
+        f"since {facts.at(holder.since_ms)}"
+        for holder in gate.holders
+    ]
+    rest = gate.held - len(named)
+    return ", ".join([*named, f"{rest:,} {'more' if named else 'do'}"] if rest else named)
 
 
 def _ward(facts: Facts) -> str:
@@ -156,10 +200,12 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule("lock", lambda f: _is_later(f) and f.lock, _held, _due),
-    Rule("limit", lambda f: _is_later(f) and not f.lock and f.in_line is not None, _grants, _due),
+    Rule("closed", lambda f: f.closed, _closed, _opens),
+    Rule("narrow", lambda f: f.narrow, _narrow),
+    Rule("limit", lambda f: _asked(f) and f.in_line is not None, _grants, _due),
     Rule(
         "snoozed",
-        lambda f: _is_later(f) and f.waits_for and not f.lock and f.in_line is None,
+        lambda f: _asked(f) and f.in_line is None,
         lambda f: f"{f.waits_for}; it comes back at {f.at(f.due_at_ms)}",
         _due,
     ),

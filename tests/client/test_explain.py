@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import Context, GiveUp, Job, Lock, RateLimit, Runner, task
+from runner import Breaker, Context, GiveUp, Job, Lock, RateLimit, Runner, task
 from runner.backoff import constant
 from runner.errors import UnknownJob
+from runner.gates import Gates
 from runner.wire.keys import WORKERS, keys_of, worker
 
-gate = asyncio.Event()
+GATES: list[asyncio.Event] = []
 
 
 @task
@@ -25,7 +26,11 @@ async def charge(ctx: Context) -> None: ...
 
 @task(lock=Lock("till", on_busy="snooze"))
 async def count(ctx: Context) -> None:
-    await gate.wait()
+    await GATES[-1].wait()
+
+
+@task(breaker=Breaker("api"))
+async def call_api(ctx: Context) -> None: ...
 
 
 @task(retry=constant(3600))
@@ -45,7 +50,7 @@ async def approve(ctx: Context) -> None:
 
 @pytest.fixture
 def runner(make_runner: Callable[..., Runner]) -> Runner:
-    return make_runner(plain, charge, count, flaky, doomed, approve)
+    return make_runner(call_api, plain, charge, count, flaky, doomed, approve)
 
 
 async def said(job: Job[Any]) -> list[str]:
@@ -101,7 +106,7 @@ async def test_a_lock_names_who_holds_it_and_a_running_job_who_runs_it(
     runner: Runner, wait_until: Any
 ) -> None:
     """held by which job, of which worker, since when."""
-    gate.clear()
+    GATES.append(asyncio.Event())
     async with runner.worker():
         first, second = [await runner.enqueue(count) for _ in range(2)]
 
@@ -117,7 +122,25 @@ async def test_a_lock_names_who_holds_it_and_a_running_job_who_runs_it(
         assert "; it looks again at " in told
         assert await said(holding) == ["running"]
         assert "it runs: attempt 1 on worker " in await texts(holding)
-        gate.set()
+        GATES[-1].set()
+
+
+async def test_a_gate_says_why_it_is_closed(runner: Runner, wait_until: Any) -> None:
+    """A breaker that is open, and a key that was paused by hand: until when, and why."""
+    async with runner.worker():
+        gates = Gates(runner.client.execute, [keys_of("default")])
+        await gates.pause("api", 600, why="their maintenance")
+        job = await runner.enqueue(call_api)
+
+        async def waits() -> bool:
+            return "closed" in await said(job)
+
+        await wait_until(waits, "it has met the gate")
+        [reason] = [reason for reason in (await job.explain()).reasons if reason.kind == "closed"]
+        assert reason.text.startswith("api is paused until ")
+        assert reason.text.endswith(": their maintenance")
+        assert reason.until_ms is not None
+        assert await said(job) in (["closed"], ["closed", "behind"])
 
 
 async def test_what_nobody_will_take(runner: Runner, redis: Redis) -> None:
