@@ -16,6 +16,9 @@
 | no free connection in this process | snoozed: no attempt is spent |
 | bad url, header or payload, no such secret | given up before anything is sent |
 
+While an endpoint or a host is ill, or asks for a wait, its webhooks wait, at all workers, and no attempt is
+spent: `jobs/webhook_health.py` has the numbers.
+
 At least once: when a connection breaks before the status has come, nobody knows whether the receiver has it,
 and it is sent again with the same ``webhook-id``, by which the receiver can tell. Urls may be http or https.
 """
@@ -48,12 +51,13 @@ from runner.http import (
 )
 from runner.tasks import task
 
+from .webhook_health import ENDPOINT, HOST, OVERLOAD_WAIT_S, tell_health
+
 SCHEDULE = intervals(5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400, jitter=0.2, max_jitter=900)
 """5 s, 5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten attempts in 75 h 35 m, as in the specification."""
 
 MAX_TRIES = 10
 OVERLOADED = frozenset({429, 502, 503, 504})
-OVERLOAD_WAIT_S = 60.0
 BUSY_WAIT_S = 5.0
 REFUSED_TRIES = 3
 
@@ -105,7 +109,7 @@ def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, .
     return (call.pop("url"), call.pop("payload")), call
 
 
-@task(name="send_webhook", retry=SCHEDULE, max_tries=MAX_TRIES, prepare=prepare)
+@task(name="send_webhook", retry=SCHEDULE, max_tries=MAX_TRIES, breaker=[ENDPOINT, HOST], prepare=prepare)
 async def send_webhook(
     ctx: Context,
     url: str,
@@ -164,6 +168,7 @@ async def deliver(
         raise GiveUp(f"not sent: {error}") from None
     post = partial(exchange, ctx.http, "POST", timeout_s=settings.timeout, read_cap=settings.read_cap)
     ended = await post(url, content=body, headers=fields)
+    tell_health(ctx, ended)
     if isinstance(ended, Answer) and 200 <= ended.status < 300:
         text, is_truncated = _excerpt(ended, settings.max_response)
         return Delivery(ended.status, ctx.attempt, ended.elapsed_ms, fields["webhook-id"], text, is_truncated)

@@ -7,6 +7,7 @@
 | `gateway`, `stripe_shape`, `http_gateway` | what a gateway must do and can say; one over HTTP |
 | `records`, `store` | the ledger on the server, by scripts |
 | `desk`, `tasks` | one turn at an operation; the jobs |
+| `health` | when jobs wait because the gateway is ill |
 | `saga` | a payment as a step of a saga, and its undo |
 | `reconcile`, `report` | both ledgers compared; what is told |
 | `events`, `review` | what the gateway reports by itself; what a person found out |

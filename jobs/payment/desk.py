@@ -10,7 +10,7 @@ import logging
 import secrets
 from dataclasses import dataclass, replace
 
-from .gateway import PaymentGateway, Unknown
+from .gateway import Found, Outcome, PaymentGateway, Unknown
 from .operation import Doing, Rules, Step, conclude, react
 from .records import Begun, Holder, Message, Operation
 from .report import message_of
@@ -19,6 +19,9 @@ from .state import State
 from .store import Store
 
 logger = logging.getLogger("jobs.payment")
+
+Said = Outcome | Found
+"""What a gateway answers, to a request or to a question."""
 
 MARGIN_S = 15.0
 KEY_MARGIN = 0.08
@@ -36,6 +39,7 @@ class Turn:
         step: what was written.
         why: the word for a refusal.
         message: what the merchant is to be told.
+        said: what the gateway said last; None: nobody asked it.
     """
 
     verb: str
@@ -44,6 +48,7 @@ class Turn:
     step: Step | None = None
     why: str = ""
     message: Message | None = None
+    said: Said | None = None
 
 
 class Desk:
@@ -81,16 +86,16 @@ class Desk:
         began = asyncio.get_running_loop().time()
         begun = await self._begin(request, holder, attempt)
         if begun.verb == "ask":
-            step = await self._look(begun.operation)
+            step, said = await self._look(begun.operation)
             if step.to is not State.CREATED or step.wait_s:
-                return await self._write(begun.operation, holder.token, step)
+                return await self._write(begun.operation, holder.token, step, said)
             begun = await self._begin(request, holder, attempt, is_asked=True)
         if begun.verb in ("send", "replay"):
             if asyncio.get_running_loop().time() - began > MARGIN_S / 2:
                 return Turn("wait", MARGIN_S, begun.operation)
             return await self._move(begun, holder.token)
         if begun.verb == "look":
-            return await self._write(begun.operation, holder.token, await self._look(begun.operation))
+            return await self._write(begun.operation, holder.token, *await self._look(begun.operation))
         return Turn(begun.verb, begun.wait_s, begun.operation, why=begun.operation["why"])
 
     async def withdraw(self, request: Request, job: str, fence: int) -> Turn:
@@ -102,13 +107,13 @@ class Desk:
         holder = Holder(job, fence, secrets.token_hex(8))
         begun = await self._begin(request, holder, 1, replays=False)
         if begun.verb in ("ask", "look"):
-            step = await self._look(begun.operation)
+            step, said = await self._look(begun.operation)
             if begun.verb != "ask" or step.to is not State.CREATED or step.wait_s:
-                return await self._write(begun.operation, holder.token, step)
+                return await self._write(begun.operation, holder.token, step, said)
             begun = await self._begin(request, holder, 1, is_asked=True, replays=False)
         if begun.verb == "send":
             step = Step(to=State.REJECTED, reason="withdrawn before it was sent", evidence="withdrawn")
-            return await self._write(begun.operation, holder.token, step)
+            return await self._write(begun.operation, holder.token, step, None)
         return Turn(begun.verb, begun.wait_s, begun.operation, why=begun.operation["why"])
 
     async def _begin(
@@ -132,19 +137,20 @@ class Desk:
             outcome = await self.gateway.execute(doing.order)
         except asyncio.CancelledError:
             step = react(doing, Unknown("cancelled while the request was under way"), self._rules)
-            await asyncio.shield(self._write(begun.operation, token, replace(step, wait_s=0)))
+            await asyncio.shield(self._write(begun.operation, token, replace(step, wait_s=0), None))
             raise
         step = react(doing, outcome, self._rules)
         if begun.verb == "replay" and isinstance(outcome, Unknown) and outcome.was_answered:
             step = conclude(doing, await self.gateway.find(doing.order), self._rules)
-        return await self._write(begun.operation, token, step)
+        return await self._write(begun.operation, token, step, outcome)
 
-    async def _look(self, operation: Operation) -> Step:
+    async def _look(self, operation: Operation) -> tuple[Step, Said]:
         doing = doing_of(operation)
-        return conclude(doing, await self.gateway.find(doing.order), self._rules)
+        found = await self.gateway.find(doing.order)
+        return conclude(doing, found, self._rules), found
 
-    async def _write(self, operation: Operation, token: str, step: Step) -> Turn:
-        return await write(self.store, operation, token, step, tells=self._tells)
+    async def _write(self, operation: Operation, token: str, step: Step, said: Said | None) -> Turn:
+        return replace(await write(self.store, operation, token, step, tells=self._tells), said=said)
 
 
 async def write(store: Store, operation: Operation, token: str, step: Step, *, tells: bool) -> Turn:

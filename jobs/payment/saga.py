@@ -15,6 +15,7 @@ from runner.context import Context
 from runner.errors import GiveUp, Snooze
 from runner.tasks import task
 
+from .health import GATEWAY
 from .request import Request, charge_request, refund_request, void_request
 from .state import State
 from .tasks import BACKOFF, MAX_TRIES, QUEUE, prepare_for, withdraw, work
@@ -23,7 +24,7 @@ CUSTOMER_S = 300.0
 """How often a payment is looked at that waits for its customer to act."""
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("charge"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, breaker=GATEWAY, prepare=prepare_for("charge"))
 async def require_payment(
     ctx: Context,
     order_id: str,
@@ -51,7 +52,7 @@ async def require_payment(
     return result
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES)
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, breaker=GATEWAY)
 async def undo_payment(
     ctx: Context,
     paid: dict[str, Any] | None,

@@ -24,6 +24,7 @@ from ..webhook import send_webhook
 from .declines import MAX_ATTEMPTS
 from .desk import Turn
 from .gateway import Kind
+from .health import GATEWAY, tell_health
 from .money import refuse_card_data
 from .opening import desk_of
 from .records import Message, Operation
@@ -89,7 +90,7 @@ _REQUESTS: dict[Kind, Any] = {
 }
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("charge"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, breaker=GATEWAY, prepare=prepare_for("charge"))
 async def process_payment(
     ctx: Context,
     order_id: str,
@@ -120,19 +121,19 @@ async def process_payment(
     )
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("capture"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, breaker=GATEWAY, prepare=prepare_for("capture"))
 async def capture_payment(ctx: Context, order_id: str, amount_minor: int, currency: str) -> dict[str, Any]:
     """Capture an authorized payment, once, up to what was authorized; see ``report.result_of``."""
     return await work(ctx, capture_request(order_id, amount_minor, currency))
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("void"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, breaker=GATEWAY, prepare=prepare_for("void"))
 async def void_payment(ctx: Context, order_id: str) -> dict[str, Any]:
     """Let go of an authorized payment of which nothing is captured; see ``report.result_of``."""
     return await work(ctx, void_request(order_id))
 
 
-@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, prepare=prepare_for("refund"))
+@task(queue=QUEUE, retry=BACKOFF, max_tries=MAX_TRIES, breaker=GATEWAY, prepare=prepare_for("refund"))
 async def refund_payment(
     ctx: Context, order_id: str, amount_minor: int, currency: str, refund_id: str
 ) -> dict[str, Any]:
@@ -183,6 +184,7 @@ async def work(ctx: Context, request: Request) -> dict[str, Any]:
         GiveUp: it can never work.
         Undecided: a person has to look.
     """
+    ctx.report_health("none")
     try:
         check(request)
     except ValueError as error:
@@ -208,7 +210,9 @@ async def withdraw(ctx: Context, request: Request) -> State:
         Retry: it is not known yet how a request ended; Snooze likewise.
         Undecided: a person has to look.
     """
+    ctx.report_health("none")
     turn = await desk_of(ctx).withdraw(request, ctx.job_id, ctx.fence)
+    tell_health(ctx, turn.said)
     if turn.message is not None:
         await tell(ctx, turn.message)
     if turn.operation is not None and (
@@ -222,6 +226,7 @@ async def withdraw(ctx: Context, request: Request) -> State:
 async def _turn(ctx: Context, request: Request, *, attempt: int = 1) -> Turn:
     desk = desk_of(ctx)
     turn = await desk.take(request, ctx.job_id, ctx.fence, attempt=attempt)
+    tell_health(ctx, turn.said)
     if turn.message is not None:
         await tell(ctx, turn.message)
     return turn
