@@ -37,6 +37,11 @@ _LOGGED = (
         re.IGNORECASE,
     ),
 )
+_HINTS = (
+    "://", "secret", "passw", "pwd", "token", "key", "credential", "whsec_", "sk_", "rk_", "bearer", "basic",
+    "auth", "cookie", "username",
+)  # fmt: skip
+"""A text without any of these has nothing that _LOGGED finds, which is most lines: 1 µs instead of 20."""
 _HIDDEN_NAME = re.compile(_LOGGED_NAME, re.IGNORECASE)
 
 
@@ -87,7 +92,11 @@ def masked_line(lines: list[str], index: int) -> str:
 
 def redacted_text(text: str) -> str:
     """Give a line of a log without what looks like a secret in it: passwords in addresses, keys, tokens."""
-    text = text.encode(errors="backslashreplace").decode()
+    if not text.isascii():
+        text = text.encode(errors="backslashreplace").decode()
+    lowered = text.lower()
+    if not any(hint in lowered for hint in _HINTS):
+        return text
     for secret in _LOGGED:
         text = secret.sub(lambda m: m[1] + "***" + ("@" if m[0].endswith("@") else ""), text)
     return text

@@ -49,6 +49,7 @@ ran out. A letter has them all too, and ``payload``, ``queue`` (its ZSET), ``rea
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Layout = Literal["classic", "tagged"]
@@ -208,6 +209,7 @@ def keys_of_arq_queue(queue_name: str) -> Keys:
     return _keys(name, queue_name, "arq:", "runner:", name)
 
 
+@lru_cache(maxsize=256)  # asked for each line of a log
 def name_of(queue: str) -> str:
     """Give the name of the queue that has this ZSET."""
     tagged = _TAGGED.fullmatch(queue)
