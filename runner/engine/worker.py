@@ -269,7 +269,7 @@ class Worker(CronWorker):
                 await self.on_shutdown(self.ctx)
         finally:
             with contextlib.suppress(*TROUBLE):
-                await self.pool.close(close_connection_pool=True)
+                await self.pool.aclose(close_connection_pool=True)
             self._pool = None
 
     def _execute(self, *command: Any) -> Any:

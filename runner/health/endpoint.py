@@ -14,6 +14,8 @@ from .door import Health
 logger = logging.getLogger("runner")
 
 AGAIN_AFTER_S = 5.0
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+"""By which Prometheus knows its own text format; without the version it may refuse to guess."""
 STOP_S = 1.0
 """How long open requests get when the worker leaves."""
 
@@ -72,7 +74,7 @@ class Endpoint:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         text = await self._health.metrics_text()
-        return web.Response(text=text, content_type="text/plain", charset="utf-8")
+        return web.Response(body=text.encode(), headers={"Content-Type": TEXT_FORMAT})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         """A loop that is stuck does not answer; one that answers may have lost its worker."""

@@ -39,7 +39,7 @@ async def test_the_four_addresses_answer(make_runner, wait_until, samples):
         metrics, alive, ready, scale = [
             await http.get(path) for path in ("/metrics", "/healthz", "/readyz", "/scale")
         ]
-    assert metrics.headers["content-type"].startswith("text/plain")
+    assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert samples(metrics.text)['runner_attempts_total{outcome="succeeded",task="fine"}'] == 1
     assert (alive.status_code, alive.json()) == (200, {"alive": True, "reasons": []})
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})

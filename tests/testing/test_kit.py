@@ -181,7 +181,8 @@ async def test_each_fault_at_each_boundary_costs_no_job(runner_kit, verb, kind):
     assert sorted(LEDGER) == sorted((f"o-{n}", attempt) for n in range(3) for attempt in attempts)
 
 
-async def test_nothing_ends_after_a_crash(runner_kit):
+@pytest.mark.parametrize("layout", ["classic", "tagged"])
+async def test_nothing_ends_after_a_crash(runner_kit, layout):
     """What a dead worker still ran has not ended: it runs again when its lease is over."""
 
     @task
@@ -189,7 +190,8 @@ async def test_nothing_ends_after_a_crash(runner_kit):
         if ctx.attempt == 1:
             await asyncio.Event().wait()
 
-    async with runner_kit(tasks=[charge, waits_once]) as kit:
+    settings = Settings.model_validate({"tasks": (), "redis": {"key_layout": layout}})
+    async with runner_kit(Runner(settings, tasks=[charge, waits_once])) as kit:
         long = await kit.runner.enqueue(waits_once.using(queue="critical"))
         await kit.runner.enqueue(charge, "o-1")
         kit.fault("finish", "crash")
@@ -197,6 +199,7 @@ async def test_nothing_ends_after_a_crash(runner_kit):
         assert (await long.info()).state == "running"
         await kit.time.advance("20s")
         assert sorted(ended.task for ended in await kit.drain()) == ["charge", "waits_once"]
+        assert await kit.perform(charge, "o-2") == Succeeded(100)
 
 
 async def test_a_call_that_is_lost_on_the_way_to_enqueue_makes_one_job(runner_kit):

@@ -24,6 +24,9 @@ from runner import (
     group,
     task,
 )
+from runner.health import Readiness
+from runner.outcome import Outcome
+from runner.testing import Ended, Kit
 
 
 @task
@@ -151,3 +154,14 @@ def make() -> Runner:
 
 def read(failed: JobFailed) -> tuple[str, str, str]:
     return failed.type, failed.message, failed.traceback
+
+
+async def look(runner: Runner) -> None:
+    assert_type(await runner.health.metrics_text(), str)
+    assert_type(await runner.health.readiness(), Readiness)
+
+
+async def try_out(kit: Kit) -> None:
+    assert_type(await kit.perform(plain, "o-1"), Outcome)
+    assert_type(await kit.drain(), list[Ended])
+    await kit.time.advance("3d")
