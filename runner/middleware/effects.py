@@ -47,14 +47,8 @@ class Effects:
         await self.holds.close()
 
     def before_outcomes(self) -> Awaitable[None] | None:
-        """Give what to await before outcomes of jobs are written; None when there is nothing.
-
-        An effect is known to be done before its job is. A crash between the two runs the job again, and that
-        attempt is given the stored result; the other way round, the job would be over and the next one of the
-        same key would make the effect again. It is a trip of its own and not one pipeline with the outcomes:
-        there a refusal of the first script alone (NOSCRIPT) would let the second one through.
-        """
-        return self.holds.write_ends() if self.holds.ends else None
+        """Give what to await before outcomes of jobs are written, or None; see ``endings``."""
+        return self.holds.endings.before_outcomes()
 
     def lock(
         self, attempt: Attempt, name: str, *, wait: Delay | str = 30.0

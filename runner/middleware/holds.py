@@ -18,9 +18,9 @@ from ..errors import LeaseLost
 from ..job import Attempt
 from ..outcome import Outcome, Retrying, Snoozed
 from ..wire.bell import Bell
-from ..wire.coalesce import fitting
-from ..wire.effects import EffectEnd, EffectScripts, size_of_end
+from ..wire.effects import EffectScripts
 from ..wire.keys import Layout
+from .endings import Endings
 
 logger = logging.getLogger("runner.middleware")
 
@@ -67,7 +67,7 @@ class Holds:
         carrier_of: gives the asyncio task that carries an attempt, if it still does.
 
     Attributes:
-        ends: of effects, to be written before the outcomes of their jobs are; see ``write_ends``.
+        endings: what is written with the outcomes of jobs.
     """
 
     def __init__(
@@ -88,8 +88,7 @@ class Holds:
         self._lease_s = lease_s
         self._carrier_of = carrier_of
         self._held: dict[tuple[str, str], Held] = {}
-        self.ends: list[EffectEnd] = []
-        self._writing = asyncio.Lock()
+        self.endings = Endings(self.scripts, layout)
         self._timer: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
 
@@ -100,6 +99,7 @@ class Holds:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
+        await self.endings.close()
         await self._bell.close()
 
     def get(self, key: str, owner: str) -> Held | None:
@@ -124,26 +124,6 @@ class Holds:
     def drop(self, held: Held) -> bool:
         """Renew it no longer; False when it was lost before."""
         return self._held.pop((held.key, held.owner), None) is held
-
-    async def write_ends(self) -> None:
-        """Write all that stands in ``ends`` now; comes back when the server has it.
-
-        Raises:
-            redis.exceptions.RedisError: some are not written; they stay in ``ends``.
-        """
-        async with self._writing:  # who comes second waits for what the first one carries
-            left = len(self.ends)
-            while left > 0:
-                some = self.ends[: fitting(self.ends[:left], size_of_end)]
-                verdicts = await self.scripts.write(some)
-                del self.ends[: len(some)]
-                left -= len(some)
-                for end, verdict in zip(some, verdicts, strict=True):
-                    if not verdict:
-                        job_id = end[1].split(" ", 2)[2]
-                        logger.warning(
-                            "the effect of job %s has ended, but another has its record now", job_id
-                        )
 
     async def wait(self, topic: str, ask: Callable[[], Awaitable[int | None]], for_s: float) -> None:
         """Ask until there is nothing to wait for, at most so long.
@@ -177,7 +157,7 @@ class Holds:
     async def _renew(self, live: list[Held]) -> None:
         pause_s = self._lease_s / 3
         try:
-            await self.write_ends()
+            await self.endings.write()
             verdicts = await asyncio.gather(*(self.scripts.keep.put((h.key, h.owner)) for h in live))
         except Exception as error:  # noqa: BLE001 - whatever it is, leases go on being renewed
             logger.warning("locks and records were not renewed, trying again: %s", error)

@@ -104,7 +104,7 @@ class Effect:
         if self.attempt.is_over:
             await self.end(state, data)
         else:
-            self.holds.ends.append((self.digest, self.owner, state, self.ttl_ms, data))
+            self.holds.endings.ends.append((self.digest, self.owner, state, self.ttl_ms, data))
 
     async def abandon(self) -> None:
         """As ``leave``, and wait until it is said; a server that is away learns it when the lease ends."""

@@ -11,7 +11,7 @@ from ..arguments import Parameters
 from ..effects import SKIPPED, Lock, checked_name
 from ..errors import InvalidArguments, ServerError, Snooze
 from ..job import Attempt
-from ..outcome import Dead, Outcome, Snoozed, Succeeded
+from ..outcome import Dead, Lost, Outcome, Snoozed, Succeeded
 from ..wire.effects import owner_of
 from .chain import CallNext
 from .holds import Held, Holds
@@ -61,10 +61,15 @@ async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> b
     return fence
 
 
-def give_back(holds: Holds, held: Held) -> None:
-    """Free a lock; it goes straight to whoever has waited longest. Costs no wait."""
-    if holds.drop(held):
-        holds.scripts.release.post((held.key[len("lock:") :], held.owner))
+def give_back(holds: Holds, held: Held, *, with_outcome: bool = False) -> None:
+    """Free a lock, now or with the outcome of its job; it goes straight to whoever has waited longest."""
+    if not holds.drop(held):
+        return
+    give = (held.key[len("lock:") :], held.owner)
+    if with_outcome:
+        holds.endings.gives.append(give)
+    else:
+        holds.scripts.release.post(give)
 
 
 @asynccontextmanager
@@ -120,11 +125,14 @@ class OneAtATime:
             return Snoozed(1000, str(error))
         if held is None:
             return self._busy(attempt, name)
+        outcome: Outcome | None = None
         try:
             attempt.ctx["lock_fence"] = held.fence
-            return held.judge(await call_next(attempt))
+            outcome = held.judge(await call_next(attempt))
+            return outcome
         finally:
-            give_back(holds, held)
+            is_written = outcome is not None and type(outcome) is not Lost and not attempt.is_over
+            give_back(holds, held, with_outcome=is_written)
 
     def _busy(self, attempt: Attempt, name: str) -> Outcome:
         if self.lock.on_busy == "skip":

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from .coalesce import Coalesced
 from .keys import Layout
+from .lua_loader import load
 from .scripts import Execute, run_script
 
 Patiently = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -119,6 +120,11 @@ class EffectScripts:
         """
         args = tuple(chain.from_iterable(ends))
         return await run_script(self._execute, "idempotency_finish", self._keys, args)
+
+    def send(self, ends: Sequence[EffectEnd]) -> Any:
+        """Send what ``write`` sends and give the reply as ``execute`` does; the script has to be loaded."""
+        args = chain.from_iterable(ends)
+        return self._execute("EVALSHA", load("idempotency_finish").sha, 1, *self._keys, *args)
 
     async def _keep(self, holds: Sequence[Hold]) -> list[Verdict]:
         args = (0, self._lease_ms, *chain.from_iterable(holds))
