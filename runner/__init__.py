@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from .explain import Explanation
     from .job import JobState
+    from .lanes import Concurrency
     from .parts import Call
     from .rates import RateLimit
     from .schedules.declare import cron, every
@@ -105,6 +106,7 @@ _PLACES = {
     ),
     "explain": ("Explanation",),
     "job": ("JobState",),
+    "lanes": ("Concurrency",),
     "parts": ("Call",),
     "rates": ("RateLimit",),
     "schedules.declare": ("cron", "every"),
@@ -123,6 +125,7 @@ __all__ = [
     "Breaker",
     "Bulk",
     "Call",
+    "Concurrency",
     "Context",
     "DuplicateJob",
     "Explanation",

@@ -8,6 +8,7 @@ from .dead_letters import DeadLetters
 from .explain import Explanation
 from .health import Health
 from .inspector import Inspector
+from .lane_rules import known_limits
 from .limits import Limits
 from .parts import Part
 from .queues import Queues
@@ -15,6 +16,7 @@ from .registry import Registry
 from .schedules.door import Schedules
 from .schedules.schedule import Schedule
 from .settings import Settings
+from .wire.keys import keys_of
 from .workflow.door import StartOptions, Workflows
 from .workflow.handle import Workflow
 
@@ -96,14 +98,16 @@ class Doors(ABC):
 
     @property
     def limits(self) -> Limits:
-        """Rate limits and gates, inside ``async with runner``: take by hand, change for all workers."""
+        """Limits, weights and gates, inside ``async with runner``: take by hand, change for all workers."""
         settings = self.settings
+        queues = dict.fromkeys([*settings.worker.queues, *(task.queue for task in self.registry)])
         return Limits(
             self.client.execute,
             layout=settings.redis.key_layout,
             settings={name: table.as_rate() for name, table in settings.rate_limits.items()},
             declared=[limit for task in self.registry for limit in task.rate_limits],
-            queues=settings.worker.queues,
+            queues=[keys_of(name, settings.redis.key_layout) for name in queues],
+            concurrency=known_limits(settings, self.registry),
         )
 
     @property

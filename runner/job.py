@@ -65,6 +65,8 @@ class Attempt:
         snoozes: how often the job was snoozed so far; waits for rate limits do not count.
         has_turn: it waited in the line of a rate limit, and its turn has come.
         records: 0 nothing durable is recorded, 1 something is, 2 and the job has begun before.
+        is_laned: it came by its lane.
+        is_skipped: a gate of it was full, and it is not to wait for a slot.
         deaths: workers that died, or lost their lease, while running it.
         alone: whether it runs alone in its worker because it is suspected of killing workers.
         started_at_ms: this process's clock when the call began; 0 before.
@@ -91,6 +93,8 @@ class Attempt:
     aborted: bool = False
     has_turn: bool = False
     records: int = 0
+    is_laned: bool = False
+    is_skipped: bool = False
     task: str = ""
     args: Any = ()
     kwargs: Any = field(default_factory=dict[str, Any])

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import InvalidArguments
-from .gates import Gates
 from .key_names import bucket_of, checked_limit
+from .lane_rules import NONE_KNOWN, LaneRules
 from .middleware.rate_limit import TokenBucket
 from .rates import Rate, RateLimit, rate_of
-from .wire.keys import Layout, keys_of
+from .wire.keys import Keys, Layout
 from .wire.limits import GRANTED, NO_RATE, TOO_MUCH, LimitScripts, Take, Want
 from .wire.scripts import Execute
 
@@ -60,15 +60,16 @@ class Standing:
     line_s: float
 
 
-class Limits(Gates):
-    """Takes tokens, changes rates, and opens and closes gates.
+class Limits(LaneRules):
+    """Takes tokens, changes rates, how many run at once and weights, and opens and closes gates.
 
     Args:
         execute: sends one command.
         layout: how keys are named.
         settings: rates by the limit's name.
         declared: limits of tasks.
-        queues: whose gates are meant.
+        queues: whose lanes and gates are meant.
+        concurrency: as ``known_limits`` gives it.
     """
 
     def __init__(
@@ -78,9 +79,10 @@ class Limits(Gates):
         layout: Layout = "classic",
         settings: Mapping[str, Rate] | None = None,
         declared: Iterable[RateLimit] = (),
-        queues: Iterable[str] = (),
+        queues: Iterable[Keys] = (),
+        concurrency: Mapping[str, tuple[int | None, bool]] = NONE_KNOWN,
     ) -> None:
-        super().__init__(execute, [keys_of(name, layout) for name in queues])
+        super().__init__(execute, queues, concurrency)
         self._scripts = LimitScripts(execute, layout=layout)
         self._known = {each.name: Limit(each.name, each.rate, "task") for each in declared}
         self._known |= {name: Limit(name, rate, "settings") for name, rate in (settings or {}).items()}

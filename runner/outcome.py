@@ -71,6 +71,13 @@ class Suspended:
 
 
 @dataclass(frozen=True, slots=True)
+class Sorted:
+    """The job came without its lane and comes back by it; it has not run. ``spec`` is that of a Lane."""
+
+    spec: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """Never again unless replayed; kept as a dead letter under ``reason`` (a word of DEAD_REASONS)."""
 
@@ -95,7 +102,9 @@ class Lost:
     """Another worker holds the job: write nothing."""
 
 
-Outcome = Succeeded | Failed | Retrying | Snoozed | Queued | Suspended | Dead | Cancelled | Released | Lost
+Outcome = (
+    Succeeded | Failed | Retrying | Snoozed | Queued | Suspended | Sorted | Dead | Cancelled | Released | Lost
+)
 
 DEAD_REASONS = {
     "max_tries": "all attempts are spent",

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from .errors import Delay, InvalidJob, seconds
+from .lanes import checked_priority, checked_tenant
 
 LONGEST_KEY = 1024
 LONGEST_QUEUE = 200
@@ -19,6 +20,8 @@ class Placement:
         key: the job's id; None for a random one. The same key twice is one job.
         delay_s: seconds from now, by the server's clock.
         until: an aware datetime from which the job is due; None for at once.
+        priority: 0 is the most urgent, 9 the least; None for the task's.
+        tenant: whose job it is; None for what the task says.
         expires_s: the job ends as ``expired`` if it has not started this many seconds after it is due.
     """
 
@@ -27,6 +30,8 @@ class Placement:
     delay_s: float = 0.0
     until: datetime | None = None
     expires_s: float | None = None
+    priority: int | None = None
+    tenant: str | None = None
 
     def but(
         self,
@@ -37,6 +42,8 @@ class Placement:
         delay: Delay | None = None,
         until: datetime | None = None,
         expires: Delay | None = None,
+        priority: int | None = None,
+        tenant: str | None = None,
     ) -> "Placement":
         """Give this placement with what is not None put in its place.
 
@@ -51,6 +58,8 @@ class Placement:
                 delay_s=self.delay_s if delay is None else seconds(delay),
                 until=self.until if until is None else _aware(until),
                 expires_s=self.expires_s if expires is None else seconds(expires),
+                priority=self.priority if priority is None else checked_priority(priority),
+                tenant=self.tenant if tenant is None else checked_tenant(tenant),
             )
         except (TypeError, ValueError, OverflowError) as error:
             msg = f"task '{task}': {error}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .wire import codec
-from .wire.keys import Keys, Layout, keys_of
+from .wire.keys import PARKED, Keys, Layout, keys_of
 from .wire.scripts import Execute
 
 MAX_JOBS = 1000
@@ -72,22 +72,21 @@ class Depth:
 
 
 async def depths(execute: Execute, queues: Iterable[str], layout: Layout) -> list[Depth]:
-    """Give how deep these queues are; six commands each, O(log n)."""
+    """Give how deep these queues are; eight commands each, O(log n)."""
     now_ms = await _now_us(execute) // 1000
     return await asyncio.gather(*(_depth(execute, keys_of(name, layout), now_ms) for name in queues))
 
 
 async def _depth(execute: Execute, keys: Keys, now_ms: int) -> Depth:
-    first, ready, held, running, dead, gates = await asyncio.gather(
-        execute("ZRANGE", keys.queue, "-inf", now_ms, "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"),
-        execute("ZCOUNT", keys.queue, "-inf", now_ms),
+    (first, ready), held, running, dead, gates = await asyncio.gather(
+        _ready(execute, keys, now_ms, now_ms),
         execute("ZCARD", keys.queue),
         execute("HLEN", keys.running),
         execute("ZCARD", keys.dead),
         execute("ZCOUNT", keys.gates, now_ms, "+inf"),
     )
     # What runs stands in the queue at the end of its lease, so behind now.
-    oldest_s = max(0.0, (now_ms - float(first[1])) / 1000) if first else 0.0
+    oldest_s = max(0.0, (now_ms - first[0]) / 1000) if first else 0.0
     return Depth(keys.name, ready, max(0, held - ready - running), running, dead, gates, oldest_s)
 
 
@@ -115,11 +114,29 @@ async def overdue(
     now_ms, found = await _now_us(execute) // 1000, list[Waiting]()
     for keys in (keys_of(name, layout) for name in queues):
         latest = now_ms - round(at_least_s * 1000)
-        flat = await execute("ZRANGE", keys.queue, "-inf", latest, "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")
-        if flat:
-            jobs = await execute("ZCOUNT", keys.queue, "-inf", now_ms)
-            found.append(Waiting(keys.name, flat[0].decode(), (now_ms - float(flat[1])) / 1000, int(jobs)))
+        first, jobs = await _ready(execute, keys, now_ms, latest)
+        if first:
+            found.append(Waiting(keys.name, first[1], (now_ms - first[0]) / 1000, jobs))
     return found
+
+
+async def _ready(
+    execute: Execute, keys: Keys, now_ms: int, latest_ms: int
+) -> tuple[tuple[float, str] | None, int]:
+    """Give the first job that was due at the latest then (due ms, id), and how many are due now.
+
+    Those without a lane stand at their due time, those in one far behind.
+    """
+    found, jobs = list[tuple[float, str]](), 0
+    for start, added in (("-inf", 0), (PARKED, PARKED)):
+        asked = ("ZRANGE", keys.queue, start, added + latest_ms, "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")
+        flat, count = await asyncio.gather(
+            execute(*asked), execute("ZCOUNT", keys.queue, start, added + now_ms)
+        )
+        jobs += int(count)
+        if flat:
+            found.append((float(flat[1]) - added, flat[0].decode()))
+    return min(found, default=None), jobs
 
 
 async def _now_us(execute: Execute) -> int:

@@ -1,7 +1,7 @@
 """Tasks: a coroutine function with options, made by ``@task``, and calls of it."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -9,8 +9,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 from .arguments import Parameters
 from .backoff import Backoff
 from .breaker import Breaker, Breakers, breakers_of
+from .declared import check_declared, checked_follower, described
 from .effects import Idempotency, Lock
 from .errors import Delay, InvalidTask, seconds
+from .lanes import DEFAULT_PRIORITY, NO_LANING, Concurrencies, Lane, Laning, Tenant, laning_of
 from .parts import Call, Group, Part, Step
 from .placement import Placement, checked_name, checked_queue, positive
 from .rates import RateLimit, RateLimits, limits_of
@@ -44,6 +46,7 @@ class Task(Generic[P, R]):
         rate_limits: tokens are taken of all of these before each attempt. Empty for none.
         unique: of calls that would do the same only one becomes a job. None: each becomes one.
         breakers: the gates of all of these are passed before each attempt. Empty for none.
+        laning: tenant, priority and concurrency limits of its jobs.
         on_dead: enqueued when a job of this task becomes a dead letter, in the same queue and the same step.
         prepare: normalises arguments at enqueue.
         placement: what ``using`` set.
@@ -61,6 +64,7 @@ class Task(Generic[P, R]):
     rate_limits: tuple[RateLimit, ...] = ()
     unique: Unique | None = None
     breakers: tuple[Breaker, ...] = ()
+    laning: Laning = NO_LANING
     on_dead: "Task[..., Any] | None" = None
     prepare: Prepare | None = None
     placement: Placement = field(default_factory=Placement)
@@ -113,6 +117,8 @@ class Task(Generic[P, R]):
         delay: Delay | None = None,
         until: datetime | None = None,
         expires: Delay | None = None,
+        priority: int | None = None,
+        tenant: str | None = None,
     ) -> "Task[P, R]":
         """Give the same task, placed otherwise; see Placement for the units.
 
@@ -121,9 +127,28 @@ class Task(Generic[P, R]):
                 a queue that cannot be part of a key on the server.
         """
         placement = self.placement.but(
-            self.name, queue=queue, key=key, delay=delay, until=until, expires=expires
+            self.name,
+            queue=queue,
+            key=key,
+            delay=delay,
+            until=until,
+            expires=expires,
+            priority=priority,
+            tenant=tenant,
         )
         return replace(self, placement=placement)
+
+    def lane(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Lane:
+        """Give the lane of a call whose arguments ``check`` gave.
+
+        Raises:
+            InvalidArguments: they give no tenant or no gate.
+        """
+        placed = self.placement
+        if not self.laning and placed.priority is None and placed.tenant is None:
+            return Lane()
+        named = self.parameters.named(self.name, *self.parameters.delivered(self.name, args, kwargs))
+        return self.laning.lane(self.name, named, priority=placed.priority, tenant=placed.tenant)
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Give the arguments as they will be stored.
@@ -174,6 +199,9 @@ def task(
     rate_limit: RateLimits = (),
     unique: Unique | None = None,
     breaker: Breakers = (),
+    priority: int = DEFAULT_PRIORITY,
+    tenant: Tenant = "",
+    concurrency: Concurrencies = (),
     on_dead: "Task[..., Any] | None" = None,
     prepare: Prepare | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Task[P, R]]: ...
@@ -190,8 +218,9 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             from 1 s to 600 s with full jitter), ``max_tries`` (default: the worker's), ``max_age``,
             ``retry_on`` (exception classes, or a function of the error), ``give_up_on``, ``max_snoozes``,
             ``timeout`` and ``soft_timeout`` (from the start of the call), ``keep_result`` (0: not kept),
-            ``idempotency``, ``lock``, ``rate_limit`` and ``breaker`` (one or several each), ``unique``,
-            ``on_dead`` (a task; it gets one dict: id, queue, task, reason, attempts, error, args,
+            ``idempotency``, ``lock``, ``rate_limit``, ``breaker`` and ``concurrency`` (one or several each),
+            ``priority`` (0 most urgent, 9 least), ``tenant`` (text with parameters in braces, or a function),
+            ``unique``, ``on_dead`` (a task; it gets one dict: id, queue, task, reason, attempts, error, args,
             kwargs), ``prepare``.
 
     Raises:
@@ -201,7 +230,7 @@ def task(fn: Any = None, /, **options: Any) -> Any:
     def declared(fn: Any) -> Any:
         where = f"task '{options.get('name') or getattr(fn, '__name__', fn)}'"
         if not inspect.iscoroutinefunction(fn):
-            msg = f"{where}: a task is an 'async def' function, not {_described(fn)}"
+            msg = f"{where}: a task is an 'async def' function, not {described(fn)}"
             raise InvalidTask(msg)
         try:
             return _declare(fn, **options)
@@ -225,6 +254,9 @@ def _declare(
     rate_limit: RateLimits = (),
     unique: Unique | None = None,
     breaker: Breakers = (),
+    priority: int = DEFAULT_PRIORITY,
+    tenant: Tenant = "",
+    concurrency: Concurrencies = (),
     on_dead: Task[..., Any] | None = None,
     prepare: Prepare | None = None,
     **policy: Any,
@@ -242,58 +274,13 @@ def _declare(
         rate_limits=limits_of(rate_limit),
         unique=unique,
         breakers=breakers_of(breaker),
-        on_dead=_checked_follower(on_dead),
+        laning=laning_of(priority, tenant, concurrency),
+        on_dead=checked_follower(on_dead, Task),
         prepare=prepare,
         parameters=Parameters(fn),
     )
-    _check_declared(made)
-    hard_s, soft_s = made.timeout_s, made.soft_timeout_s
-    if hard_s is not None and soft_s is not None and soft_s >= hard_s:
-        msg = f"soft_timeout ({soft_s:g} s) must be shorter than timeout ({hard_s:g} s)"
-        raise ValueError(msg)
+    check_declared(made)
     return made
-
-
-def _check_declared(made: Task[Any, Any]) -> None:
-    names = made.parameters.names
-    for option, kind in _DECLARED.items():
-        declared = getattr(made, option)
-        if declared is not None and not isinstance(declared, kind):
-            msg = f"{option}= is made by {kind.__name__}(…), not {declared!r}"
-            raise TypeError(msg)
-        if declared is not None:
-            declared.check(names)
-    for each in (*made.rate_limits, *made.breakers):
-        each.check(names)
-
-
-_DECLARED: Mapping[str, type[Idempotency | Lock | Unique]] = {
-    "idempotency": Idempotency,
-    "lock": Lock,
-    "unique": Unique,
-}
-
-
-def _checked_follower(on_dead: Any) -> Any:
-    if on_dead is None:
-        return None
-    if not isinstance(on_dead, Task):
-        msg = f"on_dead= is a task, made by @task, not {on_dead!r}"
-        raise TypeError(msg)
-    try:
-        inspect.signature(on_dead.fn).bind(None, {})
-    except TypeError as error:
-        msg = f"on_dead={on_dead.name} must take one argument after ctx, a dict: {error}"
-        raise TypeError(msg) from None
-    return on_dead
-
-
-def _described(fn: Any) -> str:
-    if inspect.isasyncgenfunction(fn):
-        return "an async generator: it must return, not yield"
-    if inspect.isfunction(fn):
-        return f"the plain function {fn.__qualname__}: put 'async' before its 'def'"
-    return f"{type(fn).__name__} {fn!r}"
 
 
 __all__ = ["Call", "Placement", "Prepare", "RetryPolicy", "Task", "task"]

@@ -1,6 +1,7 @@
 """From a runner's settings and tasks to the named parameters of our Worker."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from .errors import SettingsError
 from .health import Health
 from .health.endpoint import Endpoint
 from .http import build_client
+from .lane_rules import rules_of
 from .middleware.chain import Middleware
 from .middleware.tracing import Tracing
 from .schedules.beside import Ticking
@@ -64,7 +66,10 @@ def worker_parameters(runner: "Runner", url: str, *, queues: Sequence[str] = ())
         "allow_abort_jobs": True,
         "on_startup": _Startup(runner, tuple(served)),
         "on_shutdown": _shut_down,
-        "engine": _options(settings, served, _beside(runner, served), runner.health),
+        "engine": replace(
+            _options(settings, served, _beside(runner, served), runner.health),
+            rules=rules_of(settings, tasks, served),
+        ),
     }
 
 

@@ -57,7 +57,7 @@ def test_every_setting_stands_in_the_committed_file_with_its_description_as_comm
         line = lines[written[tuple(key.split("."))] - 1]
         assert field.description, key
         assert line.partition(" # ")[2] == field.description, line
-    assert len([line for line in settings_lines if re.match(r"\w+ = ", line)]) == len(KEYS) - 3
+    assert len([line for line in settings_lines if re.match(r"\w+ = ", line)]) == len(KEYS) - 4
 
 
 def test_the_environment_wins_over_the_secrets_folder_and_that_over_the_file(tmp_path):

@@ -1,4 +1,4 @@
-"""``runner limits``: see rate limits and gates, and change them for all workers at once."""
+"""``runner limits``: see limits, weights and gates, and change them for all workers at once."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from ..gates import GateState
+from ..lane_rules import ConcurrencyLimit
 from ..limits import Limit, Limits
 from .connected import run
 
@@ -27,7 +28,7 @@ def set_(
     rate: Annotated[str, typer.Argument(help="So many in a period: 50/s, 10/m, 1/30s.")],
     burst: Annotated[int | None, typer.Option(help="At once at most; left out: the rate's count.")] = None,
 ) -> None:
-    """Set a rate for all workers; the next take sees it."""
+    """Set a rate for all workers; the next take sees it. For how many at once: runner limits concurrency."""
     limit = _run(lambda limits: limits.set(name, rate, burst=burst))
     print(_line(limit))
 
@@ -36,12 +37,14 @@ def set_(
 def list_(as_json: AsJson = False) -> None:
     """List limits: of tasks, of settings, set at run time; and the gates that hold jobs up."""
 
-    async def read(limits: Limits) -> tuple[list[Limit], list[GateState]]:
-        return await limits.list(), await limits.states(most=MOST_GATES)
+    async def read(limits: Limits) -> tuple[list[Limit], list[ConcurrencyLimit], list[GateState]]:
+        return await limits.list(), await limits.concurrency(), await limits.states(most=MOST_GATES)
 
-    limits, gates = _run(read)
-    for each in limits:
-        print(json.dumps(_plain(each), ensure_ascii=False) if as_json else _line(each))
+    rates, counts, gates = _run(read)
+    for limit in rates:
+        print(json.dumps(_plain(limit), ensure_ascii=False) if as_json else _line(limit))
+    for count in counts:
+        print(json.dumps(_plain_count(count), ensure_ascii=False) if as_json else _count_line(count))
     _print_gates(gates, as_json=as_json)
 
 
@@ -109,6 +112,47 @@ def remove(name: Name) -> None:
     print(f"{name} removed")
 
 
+@app.command()
+def concurrency(
+    name: Name,
+    limit: Annotated[
+        int | None, typer.Argument(help="Jobs at once, in each queue; 0 lets nobody start.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take back what was set at run time.")] = False,
+) -> None:
+    """Set how many jobs run at once, for all workers; the next claim sees it. Without a number: show it."""
+    if remove:
+        if not _run(lambda limits: limits.remove_concurrency(name)):
+            _not_found(f"nothing was set for '{name}' at run time")
+        print(f"{name} removed")
+        return
+
+    async def act(limits: Limits) -> list[ConcurrencyLimit]:
+        if limit is not None:
+            await limits.set_concurrency(name, limit)
+        return await limits.concurrency()
+
+    found = [each for each in _run(act) if each.name == name]
+    if not found:
+        _not_found(f"there is no concurrency limit '{name}'; runner limits list shows them")
+    print(_count_line(found[0]))
+
+
+@app.command()
+def weight(
+    tenant: Annotated[str, typer.Argument(help="Empty: the jobs without a tenant.")],
+    weight: Annotated[float | None, typer.Argument(help="Its share of turns; everybody else has 1.")] = None,
+) -> None:
+    """Set a tenant's weight, for all workers; the next claim sees it. Without a number: 1 again."""
+    if weight is None:
+        if not _run(lambda limits: limits.remove_weight(tenant)):
+            _not_found(f"no weight was set for '{tenant}'")
+        print(f"'{tenant}' has weight 1")
+        return
+    _run(lambda limits: limits.set_weight(tenant, weight))
+    print(f"'{tenant}' has weight {weight:g}")
+
+
 def _run(act: Callable[[Limits], Awaitable[T]]) -> T:
     return run(lambda runner: act(runner.limits))
 
@@ -116,6 +160,15 @@ def _run(act: Callable[[Limits], Awaitable[T]]) -> T:
 def _line(limit: Limit) -> str:
     rate = "no rate" if limit.rate is None else f"{limit.rate}, burst {limit.rate.burst}"
     return f"{limit.name}  {rate}  ({limit.source})"
+
+
+def _count_line(count: ConcurrencyLimit) -> str:
+    limit = "no limit" if count.limit is None else f"{count.limit} at once"
+    return f"{count.name}  {limit}  ({count.source}), {count.running} now"
+
+
+def _plain_count(count: ConcurrencyLimit) -> dict[str, Any]:
+    return {"name": count.name, "concurrency": count.limit, "source": count.source, "running": count.running}
 
 
 def _plain(limit: Limit) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 
 from ..errors import InvalidArguments, InvalidJob, InvalidTask, PayloadTooLarge
 from ..json_values import encode_rich
+from ..lanes import Lane
 from ..placement import Placement
 from ..tasks import Task
 from ..unique import Sole
@@ -45,13 +46,14 @@ def wish_of(
         InvalidTask: it is no task.
         InvalidJob: its arguments do not fit, have no JSON form or are too large, or its place does not fit.
     """
-    _refuse_others(task)
-    args, kwargs = task.check(args, kwargs)
+    args, kwargs = _refuse_others(task).check(args, kwargs)
     key = task.placement.key or key
     at_ms, delay_ms, expires_at_ms = _times(task.placement, server_now_ms)
-    meta = codec.Meta(x=expires_at_ms, n=uuid.uuid4().hex[:12] if key or task.unique else "", c=carrier)
+    lane = task.lane(args, kwargs)
+    meta = _meta(lane, expires_at_ms, carrier, has_key=bool(key or task.unique))
     payload = payload_of(task, args, kwargs, now_ms=now_ms, meta=meta, limit=limit)
-    return Wish(Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload), _sole(task, args, kwargs))
+    entry = Entry(key or uuid.uuid4().hex, at_ms, delay_ms, payload, lane.spec)
+    return Wish(entry, _sole(task, args, kwargs))
 
 
 def payload_of(
@@ -89,10 +91,17 @@ def _sole(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
     return unique.claim(task.name, placed.queue or task.queue, named)
 
 
-def _refuse_others(task: Any) -> None:
+def _refuse_others(task: Any) -> Task[..., Any]:
     if not isinstance(task, Task):
         msg = f"only tasks can be enqueued, not {task!r}: put @task above its 'async def' and pass it itself"
         raise InvalidTask(msg)
+    return task
+
+
+def _meta(lane: Lane, expires_at_ms: int, carrier: dict[str, str] | None, *, has_key: bool) -> codec.Meta:
+    priority, tenant = (lane.priority, lane.tenant) if lane.spec else (None, None)
+    word = uuid.uuid4().hex[:12] if has_key else ""
+    return codec.Meta(x=expires_at_ms, n=word, c=carrier, p=priority, o=tenant)
 
 
 def _times(placed: Placement, server_now_ms: int) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from ..job import JobState
 from ..wire import codec
-from ..wire.keys import Keys
+from ..wire.keys import PARKED, Keys
 from .job import JobInfo
 
 Execute = Callable[..., "asyncio.Future[Any]"]
@@ -57,7 +57,9 @@ async def read_moment(execute: Execute, keys: Keys, job_id: str, *more: tuple[An
     now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
     fields, buried = _pairs(record), _pairs(letter)
     ended = _result(result)
-    state = _state(ended, buried, leased=bool(leased), score=score, now_ms=now_ms)
+    due_ms = None if score is None else int(float(score))
+    due_ms = due_ms - PARKED if due_ms is not None and due_ms >= PARKED else due_ms  # ready, in its lane
+    state = _state(ended, buried, leased=bool(leased), due_ms=due_ms, now_ms=now_ms)
     history = _history(fields, buried)
     info = JobInfo(
         id=job_id,
@@ -65,7 +67,7 @@ async def read_moment(execute: Execute, keys: Keys, job_id: str, *more: tuple[An
         state=state,
         task=_task(payload or buried.get("payload", b""), ended, history),
         attempts=_number(retry) or _number(buried.get("attempts")) or (ended.t or 0 if ended else 0),
-        due_at_ms=None if score is None else int(float(score)),
+        due_at_ms=due_ms,
         waits_for=fields.get("w", b"").decode(errors="replace"),
         progress=_json(fields.get("p") or buried.get("p") or b"{}"),
         history=history,
@@ -94,12 +96,12 @@ async def at_one_moment(execute: Execute, *commands: tuple[Any, ...]) -> list[An
 
 
 def _state(
-    ended: codec.Result | None, buried: dict[str, bytes], *, leased: bool, score: bytes | None, now_ms: int
+    ended: codec.Result | None, buried: dict[str, bytes], *, leased: bool, due_ms: int | None, now_ms: int
 ) -> JobState:
-    if score is not None:
+    if due_ms is not None:
         if leased:
             return JobState.RUNNING
-        return JobState.SCHEDULED if float(score) > now_ms else JobState.READY
+        return JobState.SCHEDULED if due_ms > now_ms else JobState.READY
     if ended is not None:
         if ended.s:
             return JobState.SUCCEEDED

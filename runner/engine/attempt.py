@@ -5,6 +5,7 @@ resolve    the task's name becomes a Runnable
 unknown    nobody here knows the name: wait, or dead
 admit      attempts left, not cancelled, not expired
 rebuild    plain JSON becomes what the signature names
+sort       a job that came without its lane is given back with it; one that is to be skipped ends
 invoke     the task's own code, innermost in its middleware
 classify   what it returned or raised becomes an Outcome: here, and nowhere else
 """
@@ -19,6 +20,7 @@ import msgspec
 from ..breaker import GateClosed
 from ..context import Context
 from ..durable import Suspension
+from ..effects import SKIPPED
 from ..errors import InvalidArguments, Snooze
 from ..job import Attempt
 from ..outcome import (
@@ -30,6 +32,7 @@ from ..outcome import (
     Released,
     Retrying,
     Snoozed,
+    Sorted,
     Succeeded,
     Suspended,
 )
@@ -103,6 +106,24 @@ def _adopt_trace(attempt: Attempt) -> None:
     if isinstance(given, dict):
         carrier = {name: value for name, value in given.items() if isinstance(value, str)}
         attempt.meta = msgspec.structs.replace(attempt.meta or codec.Meta(), c=carrier)
+
+
+def sort(attempt: Attempt, runnable: "Runnable") -> Outcome | None:
+    """Send a job by its lane that came without one, as a stock client's or a replayed one; or None."""
+    if attempt.is_skipped:
+        return Succeeded(dict(SKIPPED))
+    meta = attempt.meta
+    priority, tenant = (None, None) if meta is None else (meta.p, meta.o)
+    if attempt.is_laned or not (runnable.laning or priority is not None or tenant is not None):
+        return None
+    named: dict[str, Any] = {}
+    try:
+        if runnable.parameters is not None:
+            named = runnable.parameters.named(attempt.task, attempt.args, attempt.kwargs)
+        spec = runnable.laning.lane(attempt.task, named, priority=priority, tenant=tenant).spec
+    except InvalidArguments as error:
+        return Dead("invalid_arguments", error)
+    return Sorted(spec) if spec else None
 
 
 def prepare(attempt: Attempt, runnable: "Runnable", shared: Mapping[str, Any], enqueue_time: Any) -> Context:

@@ -21,7 +21,7 @@ ROUND_JOBS = 100
 """Jobs one call of a round carries. More would not be faster, and the first would wait for the last: with 100
 the server is busy for 3 ms, and what was claimed runs while it works on the next."""
 
-_COMES_BACK = ("again", "later", "suspend", "back")
+_COMES_BACK = ("again", "later", "suspend", "back", "sort")
 
 
 @dataclass(slots=True)
@@ -36,6 +36,7 @@ class ServedQueue:
         credit: what smooth weighted round robin owes it.
         ends: outcomes to write.
         lost_claim: token of a claim whose answer was lost; sent again until answered.
+        lanes_wait: lanes wait under gates: what ends here may let one go on, so a claim is worth a trip.
         is_isolating: this worker was chosen to run the queue's suspects: claim nothing until idle, then here.
     """
 
@@ -46,6 +47,7 @@ class ServedQueue:
     credit: int = 0
     ends: list[End] = field(default_factory=list[End])
     lost_claim: str = ""
+    lanes_wait: bool = False
     is_isolating: bool = False
 
 
@@ -85,6 +87,7 @@ class Rounds:
         strict: the first queue with work gets everything.
         on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
         on_settled: called with a queue and the ends of a call that was answered, refused ones included.
+        on_cancels: called when a claim asked jobs to stop: no push tells a worker what it wrote itself.
         before_ends: gives what to await before ends are written, or None: effects are known to be done before
             their jobs are.
     """
@@ -99,6 +102,7 @@ class Rounds:
         strict: bool,
         on_claimed: Callable[[ServedQueue, list[Claimed], str, int], None],
         on_settled: Callable[[ServedQueue, Sequence[End]], None],
+        on_cancels: Callable[[], None] = lambda: None,
         before_ends: Callable[[], Awaitable[None] | None] = lambda: None,
     ) -> None:
         self._scripts = scripts
@@ -109,11 +113,14 @@ class Rounds:
         self._on_claimed = on_claimed
         self._on_settled = on_settled
         self._before_ends = before_ends
+        self._on_cancels = on_cancels
         self._by_queue: Mapping[str, ServedQueue] = {queue.keys.queue: queue for queue in self.queues}
 
     def add(self, queue_key: str, end: End) -> None:
         """Keep an outcome for the next round."""
-        self._by_queue[queue_key].ends.append(end)
+        queue = self._by_queue[queue_key]
+        queue.ends.append(end)
+        queue.may_have_due = queue.may_have_due or queue.lanes_wait
 
     @property
     def unwritten(self) -> int:
@@ -207,7 +214,7 @@ class Rounds:
             elif end.verb == "dead":
                 tell(queue.keys.name, end, self._worker)
             elif end.verb in _COMES_BACK:
-                self._note_due(queue, 0 if end.verb == "back" else end.ms)
+                self._note_due(queue, 0 if end.verb in ("back", "sort") else end.ms)
         self._on_settled(queue, ends)
 
     async def _claim(self, queue: ServedQueue, limit: int, *, is_idle: bool) -> None:
@@ -232,7 +239,9 @@ class Rounds:
             self._on_claimed(queue, claim.jobs, token, claim.now_ms)
 
     def _note(self, queue: ServedQueue, claim: Claim) -> None:
-        queue.is_isolating = claim.isolate
+        queue.is_isolating, queue.lanes_wait = claim.isolate, claim.lanes_wait
+        if claim.cancels:
+            self._on_cancels()
         if claim.more or any(job.alone for job in claim.jobs):
             queue.may_have_due = True
         if claim.next_due_ms >= 0:

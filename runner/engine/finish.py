@@ -16,6 +16,7 @@ from ..outcome import (
     Released,
     Retrying,
     Snoozed,
+    Sorted,
     Succeeded,
     Suspended,
 )
@@ -92,14 +93,19 @@ def end_of(
             return _end(attempt, "again", delay_ms, b"", _history(attempt, worker, reason, error))
         case Snoozed() | Queued() | Suspended():
             return _later(attempt, outcome)
-        case Released():
-            return _end(attempt, "back", attempt.due_at_ms, b"", "")
+        case Sorted() | Released():
+            return _given_back(attempt, outcome)
         case Lost():
             return None
         case Failed():
             raise AssertionError(outcome)
         case _:
             assert_never(outcome)
+
+
+def _given_back(attempt: Attempt, outcome: Sorted | Released) -> End:
+    verb, spec = ("sort", outcome.spec) if isinstance(outcome, Sorted) else ("back", "")
+    return _end(attempt, verb, attempt.due_at_ms, b"", spec)
 
 
 def _later(attempt: Attempt, outcome: Snoozed | Queued | Suspended) -> End:

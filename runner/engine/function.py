@@ -12,6 +12,7 @@ from arq.worker import Retry as ArqRetry
 from ..arguments import Parameters
 from ..errors import Retry, Snooze
 from ..job import Attempt
+from ..lanes import NO_LANING, Laning
 from ..middleware.breaker import ThroughGates
 from ..middleware.chain import CallNext, Middleware, compose
 from ..middleware.dead_letter import DeadLetter
@@ -80,6 +81,7 @@ class Runnable:
         max_tries: an attempt numbered higher is not started.
         policy: None for arq's own functions.
         parameters: checks and rebuilds arguments; None for arq's own functions, which take what comes.
+        laning: the lanes its jobs belong in.
         is_cron: whether arq's cron made it.
         keep_result_ms: -1 for ever, 0 not at all.
     """
@@ -91,6 +93,7 @@ class Runnable:
     parameters: Parameters | None
     is_cron: bool
     keep_result_ms: int
+    laning: Laning = NO_LANING
 
 
 def resolve(
@@ -131,4 +134,5 @@ def resolve(
         parameters=task.parameters if task is not None else None,
         is_cron=isinstance(function, CronJob),
         keep_result_ms=keep_result_ms,
+        laning=NO_LANING if task is None else task.laning,
     )

@@ -9,7 +9,18 @@ from typing import Any, Protocol
 from arq.utils import args_to_string, truncate
 
 from ..job import Attempt
-from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded, Suspended
+from ..outcome import (
+    Cancelled,
+    Dead,
+    Outcome,
+    Queued,
+    Released,
+    Retrying,
+    Snoozed,
+    Sorted,
+    Succeeded,
+    Suspended,
+)
 
 
 class JobLog(Protocol):
@@ -45,6 +56,8 @@ class RunnerLog:
                 level, word, why = logging.INFO, "suspended", f": {reason}"
             case Dead(reason, error):
                 level, word, why = logging.WARNING, "dead", f" ({reason}): {type(error).__name__}"
+            case Sorted():
+                return
             case _:
                 level, word, why = logging.INFO, type(outcome).__name__.lower(), ""
         if self._log.isEnabledFor(level):
@@ -86,6 +99,8 @@ class ArqLog:
                 self._log.info("%6.2fs ↻ %s retrying job in %0.2fs", took, ref, delay_ms / 1000)
             case Retrying() | Released() | Snoozed() | Queued() | Suspended():
                 self._log.info("%6.2fs ↻ %s cancelled, will be run again", took, ref)
+            case Sorted():
+                pass
             case Cancelled(reason):
                 when = took if attempt.started_at_ms else self._age_s(attempt)
                 word = "aborted" if attempt.started_at_ms else reason

@@ -33,6 +33,7 @@ class EngineOptions:
         result_limit: largest result envelope, in bytes; JSON only.
         steps_limit: bytes that the durable records of one job may take.
         rate_limits: rates that settings give, by the limit's name.
+        rules: of lanes and gates, by queue name; ``rules_set.lua`` has their names.
         middleware: around every job, outermost first.
         retention: how long dead letters stay.
         beside: what runs while this worker serves; not in burst mode.
@@ -53,6 +54,7 @@ class EngineOptions:
     result_limit: int = 512 * 1024
     steps_limit: int = 4 * 1024 * 1024
     rate_limits: Mapping[str, Rate] = field(default_factory=dict[str, Rate])
+    rules: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     middleware: Sequence[Middleware] = ()
     retention: Retention = DEFAULT_RETENTION
     beside: Sequence[Beside] = ()

@@ -17,7 +17,7 @@ from ..job import Attempt
 from ..middleware.retry import decide
 from ..outcome import Cancelled, Dead, Failed, Outcome, Released, Retrying
 from ..wire.scripts import Claimed, End
-from .attempt import admit, classify, decode, prepare, rebuild, unknown
+from .attempt import admit, classify, decode, prepare, rebuild, sort, unknown
 from .claim import ServedQueue
 from .envelope import Envelope
 from .finish import ending_of
@@ -107,6 +107,8 @@ class Running:
                 aborted=job.aborted,
                 has_turn=job.has_turn,
                 records=job.records,
+                is_laned=job.is_laned,
+                is_skipped=job.is_skipped,
                 previous_delay_s=job.last_delay_ms / 1000 if job.last_delay_ms else None,
                 clock=self.clock,
             )
@@ -150,9 +152,8 @@ class Running:
             running = self.tasks.get(attempt.job_id)
             if not attempt.is_over and running is not None and running.done():
                 is_known = bool(attempt.cancel_reason)
-                self._conclude(
-                    attempt, classify(asyncio.CancelledError(), attempt) if is_known else Released()
-                )
+                outcome = classify(asyncio.CancelledError(), attempt) if is_known else Released()
+                self._conclude(attempt, outcome)
 
     def is_one_alone(self) -> bool:
         """Say whether a suspect runs, which has the worker to itself."""
@@ -214,7 +215,8 @@ class Running:
         refused = admit(attempt, runnable, now_ms)
         if refused is None and attempt.meta is not None and attempt.meta.w and self.nodes is not None:
             refused = await self.nodes.admit(attempt)
-        if refused is not None or (refused := rebuild(attempt, runnable)) is not None:
+        refused = refused or rebuild(attempt, runnable) or sort(attempt, runnable)
+        if refused is not None:
             return refused
         prepare(attempt, runnable, self.shared, ms_to_datetime(attempt.enqueued_at_ms))
         try:
@@ -280,9 +282,8 @@ class Running:
 
     def _ref(self, attempt: Attempt) -> str:
         runnable = self.runnables.get(attempt.task)
-        if runnable is not None and runnable.is_cron:
-            return attempt.task
-        return f"{attempt.job_id}:{attempt.task}"
+        is_cron = runnable is not None and runnable.is_cron
+        return attempt.task if is_cron else f"{attempt.job_id}:{attempt.task}"
 
     async def _hook(self, name: str, hook: Callable[[Any], Awaitable[None]], attempt: Attempt) -> None:
         """Call a hook after the call: whatever it raises, a cancellation too, the outcome stands."""

@@ -1,11 +1,10 @@
 """arq's Worker with this engine underneath: the only subclass, and mostly delegation.
 
 Read against arq 0.28.0. Inherited: construction, ``async_run``, ``run_check``, ``record_health``.
-Replaced: ``main`` (rounds instead of a poll grid), ``_poll_iteration`` and ``start_jobs`` (one
-claim script), ``_cancel_aborted_jobs``, the signal handlers (they release jobs instead of failing
-them), ``run`` (a server that cannot be used is one line), ``close`` (never raises on a dead link)
-and, in ``arq_cron``, ``run_cron``. Not used: ``run_job``, ``finish_job``, ``finish_failed_job``.
-``tests/engine/test_arq_pin.py`` pins the names.
+Replaced: ``main`` (rounds instead of a poll grid), ``_poll_iteration`` and ``start_jobs`` (one claim script),
+``_cancel_aborted_jobs``, the signal handlers (they release jobs instead of failing them), ``run`` (a server
+that cannot be used is one line), ``close`` (never raises on a dead link) and, in ``arq_cron``, ``run_cron``.
+Not used: ``run_job``, ``finish_job``, ``finish_failed_job``. ``tests/engine/test_arq_pin.py`` pins the names.
 """
 
 import asyncio
@@ -57,6 +56,7 @@ class Worker(CronWorker):
     """
 
     _effects: Effects | None = None
+    _served: asyncio.Future[None] | None = None
 
     def __init__(
         self, functions: Sequence[Any] = (), *, engine: EngineOptions | None = None, **parameters: Any
@@ -66,9 +66,8 @@ class Worker(CronWorker):
         self.worker_name = self.options.name or default_name()
         self._link: Link | None = None
         self._tracking: Tracking | None = None
-        self._wake = Wake()
         self._is_serving = self._is_stopping = False
-        self._served: asyncio.Future[None] | None = None
+        self._wake = Wake()
         self._queues = build.queues_of(self.options, self.queue_name)
         self._keys = {queue.keys.queue: queue.keys for queue in self._queues}
         beside = beside_of(self, self._queues[0].keys, self.options.beside)
@@ -77,7 +76,7 @@ class Worker(CronWorker):
         self._running = self._make_running()
         self.tasks = self.job_tasks = self._running.tasks
         self._rounds = Rounds(
-            scripts := Scripts(self._execute),
+            Scripts(self._execute),
             self._queues,
             worker=self.worker_name,
             lease_ms=round(self.options.lease_s * 1000),
@@ -85,10 +84,11 @@ class Worker(CronWorker):
             on_claimed=telling_claims(self._running.start, self.worker_name),
             on_settled=noting_ends(self._running.forget, self._nodes),
             before_ends=lambda: self._effects and self._effects.before_outcomes(),
+            on_cancels=lambda: self._note_changed([b"abort"]),
         )
         self._upkeep = Upkeep(
             execute=self._execute,
-            scripts=scripts,
+            scripts=Scripts(self._execute),
             keys=self._keys,
             running=self._running,
             lease_s=self.options.lease_s,
@@ -186,6 +186,7 @@ class Worker(CronWorker):
         )
         self._effects = self.ctx["effects"]
         self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
+        await build.declare_rules(self._keys.values(), self.options, self._execute)
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
 
@@ -233,8 +234,8 @@ class Worker(CronWorker):
         if not self._running.runnables:
             self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         self._rounds.note_changed([])
-        slots = min(count, self.max_jobs - len(self.tasks))
-        await self._rounds.run(in_flight=len(self.tasks), slots=slots)
+        in_flight = len(self.tasks)
+        await self._rounds.run(in_flight=in_flight, slots=min(count, self.max_jobs - in_flight))
 
     async def _cancel_aborted_jobs(self) -> None:
         """Cancel running jobs that somebody asked to abort; arq's settings have to allow it."""

@@ -82,6 +82,12 @@ class WorkerGroup(Group):
         default=(), description="queues refused on a server that does not write each change to disk (names)"
     )
     strict: bool = Field(default=False, description="empty the heaviest queue first instead of by weight")
+    priority_step: Span = Field(
+        default=60.0, description="head start that a step of priority is worth inside a queue (duration)"
+    )
+    strict_priorities: QueueNames = Field(
+        default=(), description="queues in which the more urgent always goes first, with no ageing (names)"
+    )
     unknown_task_grace: Duration = Field(
         default=600.0, description="how long a job of an unknown task waits for a deploy (duration)"
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from .concurrency import ConcurrencyTables
 from .groups import (
     DeadGroup,
     FleetGroup,
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     payments: PaymentsGroup = PaymentsGroup()
     queues: QueueTables = Field(default={})
     rate_limits: RateLimitTables = Field(default={})
+    concurrency: ConcurrencyTables = Field(default={})
     schedules: ScheduleTables = Field(default={})
 
     def durable_for(self, queues: Iterable[str]) -> str:

@@ -30,6 +30,8 @@ class Meta(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
         c: context of the trace it was enqueued in, as W3C headers; None for none.
         w: the workflow that the job is a node of; empty for none.
         e: what follows when that node has succeeded, ``|``, what when it has not; see workflow.flat.
+        p: priority, of a job that has a lane; None otherwise.
+        o: its tenant (its owner), likewise.
     """
 
     v: int = 1
@@ -39,6 +41,8 @@ class Meta(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     c: dict[str, str] | None = None
     w: str = ""
     e: str = ""
+    p: int | None = None
+    o: str | None = None
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):

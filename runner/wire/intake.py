@@ -50,7 +50,7 @@ async def enqueue_checked(
     Raises:
         QueueFull: the server is out of memory; nothing was written.
     """
-    args: list[Any] = [keys.arq, keys.ours, now_ms, most, int(drops)]
+    args: list[Any] = [keys.arq, keys.ours, keys.here, now_ms, most, int(drops)]
     for entry, sole in wishes:
         args += (*entry, *(sole or _NO_SOLE))
     names = (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort)

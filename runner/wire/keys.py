@@ -15,6 +15,15 @@
     runner:<name>:dead-audit     …                             STREAM  ours   who replayed, discarded, …
     runner:<name>:paused         …                             HASH    ours   who paused the queue, since when
     runner:<name>:ward           …                             STRING  ours   worker that isolates, PX
+    runner:<name>:laned          runner:{<name>}:laned         HASH    ours   id -> priority and lane
+    runner:<name>:lane:<lane>    …                             ZSET    ours   id -> rank, ready
+    runner:<name>:tenants        …                             ZSET    ours   tenant -> how far on it is
+    runner:<name>:lanes:<tenant> …                             ZSET    ours   lane -> rank of its head
+    runner:<name>:holders:<key>  …                             ZSET    ours   who has a slot -> since ms
+    runner:<name>:waiting:<key>  …                             ZSET    ours   lanes that wait -> since ms
+    runner:<name>:shut           …                             ZSET    ours   gate -> look again at ms
+    runner:<name>:rules          …                             HASH    ours   limits, weights, step
+    runner:<name>:turn           …                             HASH    ours   v virtual time, s sorted to ms
     runner:job:<id>              runner:{<name>}:job:<id>      HASH    ours   history of a job in trouble
     runner:dead:<id>             …                             HASH    ours   a dead letter
     runner:unique:<digest>       …                             STRING  ours   since ms, id of the one such job
@@ -37,6 +46,7 @@
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
+A ready job that has a lane stands in its queue's ZSET at 1e15 + due ms: no page of due jobs meets it.
 A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
 ``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``t`` 1: has a place in a rate's line,
 ``l`` last delay (ms), ``w`` why it waits, ``p`` progress, ``r`` replays, ``z`` how the life before the
@@ -55,6 +65,9 @@ from typing import Literal
 Layout = Literal["classic", "tagged"]
 
 DEFAULT_QUEUE = "default"
+PARKED = 10**15
+"""Added to the due time of a ready job that stands in a lane; the year 33658."""
+
 WORKERS = "runner:workers"
 
 _TAGGED = re.compile(r"arq:\{(.*)\}:queue")
@@ -152,6 +165,20 @@ class Keys:
     def nodes_ended(self) -> str:
         """ZSET of nodes of workflows that ended, until their workflow knows; how they did lies beside it."""
         return self.dead.removesuffix("dead") + "nodes-ended"
+
+    @property
+    def laned(self) -> str:
+        """HASH of the priorities and lanes of jobs that have any."""
+        return self.here + "laned"
+
+    @property
+    def rules(self) -> str:
+        """HASH of concurrency limits, weights and the step of priorities."""
+        return self.here + "rules"
+
+    def holders(self, gate: str) -> str:
+        """ZSET of the jobs that have a slot of a gate."""
+        return f"{self.here}holders:{gate}"
 
     def job(self, job_id: str) -> str:
         """Payload of a job."""

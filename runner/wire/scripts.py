@@ -4,7 +4,7 @@
 a round trip), a redis-py client, or a test's.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,12 +21,13 @@ MAX_BATCH = 500
 
 
 class Entry(NamedTuple):
-    """One job to enqueue. ``at_ms`` 0 means ``delay_ms`` from the server's now."""
+    """One job to enqueue. ``at_ms`` 0 means ``delay_ms`` from the server's now; ``lane`` is a spec or ''."""
 
     job_id: str
     at_ms: int
     delay_ms: int
     payload: bytes
+    lane: str = ""
 
 
 class Claimed(NamedTuple):
@@ -44,6 +45,8 @@ class Claimed(NamedTuple):
     aborted: bool
     has_turn: bool = False
     records: int = 0
+    is_laned: bool = False
+    is_skipped: bool = False
 
 
 class End(NamedTuple):
@@ -69,6 +72,8 @@ class Claim:
         next_due_ms: until the next job falls due or the next lease ends; -1 for nothing in sight.
         more: more may be due than was asked for.
         isolate: this worker was chosen to run suspects: claim nothing until idle.
+        lanes_wait: lanes wait under gates: ends of this worker's jobs may let one go on.
+        cancels: somebody was asked to stop, to make place.
         jobs: what was leased.
     """
 
@@ -76,6 +81,8 @@ class Claim:
     next_due_ms: int
     more: bool
     isolate: bool
+    lanes_wait: bool
+    cancels: bool
     jobs: list[Claimed]
 
 
@@ -100,7 +107,9 @@ class Scripts:
             QueueFull: the server is out of memory; nothing was written.
         """
         flat = [part for entry in entries for part in entry]
-        reply = await self._run("enqueue", (keys.queue, keys.abort), (keys.arq, keys.ours, now_ms, *flat))
+        reply = await self._run(
+            "enqueue", (keys.queue, keys.abort), (keys.arq, keys.ours, keys.here, now_ms, *flat)
+        )
         return [made == 1 for made in reply]
 
     async def claim(
@@ -119,26 +128,22 @@ class Scripts:
         reply = await self._run(
             "claim",
             (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort, keys.ward, keys.paused),
-            (keys.arq, keys.ours, now_ms, token, worker, limit, lease_ms, int(is_idle), int(is_resent)),
+            (
+                keys.arq,
+                keys.ours,
+                keys.here,
+                now_ms,
+                token,
+                worker,
+                limit,
+                lease_ms,
+                is_idle + 0,
+                is_resent + 0,
+            ),
         )
-        jobs = [
-            Claimed(
-                reply[i].decode(),
-                reply[i + 1],
-                int(reply[i + 2]),
-                int(float(reply[i + 3])),
-                int(reply[i + 4]),
-                int(reply[i + 5]),
-                int(reply[i + 6]),
-                int(reply[i + 7]),
-                int(reply[i + 8]) == 1,
-                int(reply[i + 9]) == 1,
-                int(reply[i + 10]) & 1 == 1,
-                int(reply[i + 10]) >> 1,
-            )
-            for i in range(4, len(reply), 11)
-        ]
-        return Claim(reply[0], reply[1], reply[2] == 1, reply[3] == 1, jobs)
+        jobs = [_claimed(*reply[i : i + 12]) for i in range(5, len(reply), 12)]
+        now, due, more, isolate, waits = reply[:5]
+        return Claim(now, due, more == 1, isolate == 1, waits > 0, waits == 2, jobs)
 
     async def finish(self, keys: Keys, ends: Iterable[End], *, now_ms: int = 0) -> list[int]:
         """Write how up to 500 attempts ended; a Verdict for each."""
@@ -146,7 +151,7 @@ class Scripts:
         return await self._run(
             "finish",
             (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort, keys.nodes_ended),
-            (keys.arq, keys.ours, now_ms, *flat),
+            (keys.arq, keys.ours, keys.here, now_ms, *flat),
         )
 
     async def renew(
@@ -173,7 +178,7 @@ class Scripts:
         return await self._run(
             "cancel",
             (keys.queue, keys.running, keys.suspects, keys.abort, keys.nodes_ended),
-            (keys.arq, keys.ours, now_ms, job_id, result, keep_ms, int(only_waiting), node),
+            (keys.arq, keys.ours, keys.here, now_ms, job_id, result, keep_ms, int(only_waiting), node),
         )
 
     async def progress(self, keys: Keys, job_id: str, *, token: str, note: str) -> int:
@@ -183,12 +188,51 @@ class Scripts:
 
     async def maintain(self, keys: Keys, *, cursor: int, limit: int = 100) -> int:
         """Make one bounded step of upkeep; the next cursor, 0 at the end."""
-        return await self._run(
-            "maintain", (keys.queue, keys.abort, keys.running), (keys.arq, keys.ours, cursor, limit)
-        )
+        names = (keys.queue, keys.abort, keys.running)
+        return await self._run("maintain", names, (keys.arq, keys.ours, keys.here, cursor, limit))
+
+    async def set_rules(self, keys: Keys, rules: Mapping[str, str], *, now_ms: int = 0) -> None:
+        """Set rules of lanes and gates; empty text takes one back. ``rules_set.lua`` has their names."""
+        flat = [part for rule in rules.items() for part in rule]
+        while await self._run("rules_set", (keys.queue,), (keys.here, now_ms, *flat)):
+            pass
 
     def _run(self, verb: str, keys: tuple[str, ...], args: tuple[Any, ...]) -> Awaitable[Any]:
         return run_script(self._execute, verb, keys, args)
+
+
+def _claimed(
+    job_id: bytes,
+    payload: bytes | None,
+    attempt: Any,
+    due_ms: Any,
+    fence: Any,
+    deaths: Any,
+    snoozes: Any,
+    last_delay_ms: Any,
+    alone: Any,
+    aborted: Any,
+    flags: Any,
+    lane: Any,
+) -> Claimed:
+    """Read one job of a claim's answer: its numbers are integers or text."""
+    flags, lane = int(flags), int(lane)
+    return Claimed(
+        job_id.decode(),
+        payload,
+        int(attempt),
+        int(float(due_ms)),
+        int(fence),
+        int(deaths),
+        int(snoozes),
+        int(last_delay_ms),
+        int(alone) == 1,
+        int(aborted) == 1,
+        flags & 1 == 1,
+        flags >> 1,
+        lane > 0,
+        lane == 2,
+    )
 
 
 async def run_script(execute: Execute, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:

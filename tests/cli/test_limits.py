@@ -12,10 +12,13 @@ import pytest
 from runner.cli import main
 
 TASKS = """
-from runner import RateLimit, task
+from runner import Concurrency, RateLimit, task
 
 @task(rate_limit=RateLimit("host:{url}", "10/s", burst=20))
 async def fetch(ctx, url: str): ...
+
+@task(concurrency=Concurrency("push:{url}", 4))
+async def push(ctx, url: str): ...
 """
 
 Run = Callable[..., tuple[int, str, str]]
@@ -47,7 +50,11 @@ def run(
 
 def test_a_limit_is_set_shown_listed_and_removed(run: Run) -> None:
     """Run time goes before settings and tasks; removed, these say the rate again."""
-    assert run("list")[1] == "host:{url}  10/s, burst 20  (task)\nstripe  100/s, burst 200  (settings)\n"
+    assert run("list")[1].splitlines() == [
+        "host:{url}  10/s, burst 20  (task)",
+        "stripe  100/s, burst 200  (settings)",
+        "push:{url}  4 at once  (task), 0 now",
+    ]
     assert run("set", "stripe", "50/s") == (0, "stripe  50/s, burst 50  (run time)\n", "")
     assert run("set", "host:a", "1/30s", "--burst", "2")[1] == "host:a  1/30s, burst 2  (run time)\n"
     assert run("show", "stripe")[1].endswith("50 tokens left; line: 0.000 s\n")
@@ -59,6 +66,7 @@ def test_a_limit_is_set_shown_listed_and_removed(run: Run) -> None:
         "host:a",
         "host:{url}",
         "stripe",
+        "push:{url}",
     ]
     assert run("remove", "stripe") == (0, "stripe removed\n", "")
     assert run("show", "stripe")[1].startswith("stripe  100/s, burst 200  (settings)\n")
@@ -111,3 +119,27 @@ def test_a_pause_without_a_time_is_refused(run: Run) -> None:
     code, _, err = run("pause", "host:a", "soon")
     assert code == 2
     assert "'30d'" in err
+
+
+def test_a_concurrency_limit_is_shown_set_listed_and_removed(run: Run) -> None:
+    """It is told apart from rates; run time goes before the task, and can be for one of its names alone."""
+    assert run("concurrency", "push:{url}") == (0, "push:{url}  4 at once  (task), 0 now\n", "")
+    assert run("concurrency", "push:{url}", "8") == (0, "push:{url}  8 at once  (run time), 0 now\n", "")
+    assert run("concurrency", "push:a", "0")[1] == "push:a  0 at once  (run time), 0 now\n"
+    listed = [json.loads(line) for line in run("list", "--json")[1].splitlines()]
+    assert [(each["name"], each["concurrency"]) for each in listed if "concurrency" in each] == [
+        ("push:a", 0),
+        ("push:{url}", 8),
+    ]
+    assert run("concurrency", "push:a", "--remove") == (0, "push:a removed\n", "")
+    code, _, err = run("concurrency", "nothing")
+    assert (code, "there is no concurrency limit 'nothing'" in err) == (4, True)
+    assert run("concurrency", "push:{url}", "--", "-1")[0] == 2
+
+
+def test_a_weight_is_set_and_taken_back(run: Run) -> None:
+    """Without a number the tenant has the weight of everybody else; a number that is no weight is refused."""
+    assert run("weight", "acme", "3") == (0, "'acme' has weight 3\n", "")
+    assert run("weight", "acme") == (0, "'acme' has weight 1\n", "")
+    assert run("weight", "acme")[0] == 4
+    assert run("weight", "acme", "0")[0] == 2

@@ -34,9 +34,11 @@ class Desk:
         self.now_ms = START_MS
         self.calls = 0
 
-    async def enqueue(self, *ids: str, at_ms: int = 0, delay_ms: int = 0, payload: bytes = b"") -> list[bool]:
+    async def enqueue(
+        self, *ids: str, at_ms: int = 0, delay_ms: int = 0, payload: bytes = b"", lane: str = ""
+    ) -> list[bool]:
         """A job's payload is its id unless one is given."""
-        entries = [Entry(job_id, at_ms, delay_ms, payload or job_id.encode()) for job_id in ids]
+        entries = [Entry(job_id, at_ms, delay_ms, payload or job_id.encode(), lane) for job_id in ids]
         return await self.scripts.enqueue(self.keys, entries, now_ms=self.now_ms)
 
     async def claim(self, token: str = "", **options: Any) -> Claim:

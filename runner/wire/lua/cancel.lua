@@ -7,6 +7,7 @@
 -- KEYS  nodes_ended zset nodes of workflows that ended
 -- ARGV  arq       str   prefix of arq's keys
 -- ARGV  ours      str   prefix of our keys
+-- ARGV  here      str   prefix of the queue's lanes and gates
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  id        str   the job
 -- ARGV  result    str   envelope that says cancelled
@@ -16,7 +17,7 @@
 -- GIVES 0 there is no such job (any more), 1 cancelled (also by this very call, sent before), 2 asked, 3 left alone
 -- FAILS nothing
 -- COST  O(log n)
--- USES  now text keep resign erase note_node
+-- USES  now text keep lane_of spec_of vacate deactivate unshelve resign erase note_node
 local at, at_us = now(now_ms)
 if not redis.call('ZSCORE', queue, id) then
   return redis.call('GET', arq .. 'result:' .. id) == result and 1 or 0
@@ -28,7 +29,7 @@ if redis.call('EXISTS', arq .. 'in-progress:' .. id) == 1 or redis.call('HEXISTS
   redis.call('ZADD', abort, text(at), id)
   return 2
 end
-erase(queue, running, suspects, abort, arq, ours, id)
+erase(queue, running, suspects, abort, arq, ours, here, id, redis.call('HGET', here .. 'laned', id))
 keep(arq .. 'result:' .. id, result, keep_ms)
 note_node(nodes_ended, id, at, text(at_us), node)
 return 1

@@ -9,6 +9,7 @@
 -- KEYS  paused     hash  there while nothing of this queue shall start
 -- ARGV  arq        str   prefix of arq's keys
 -- ARGV  ours       str   prefix of our keys
+-- ARGV  here       str   prefix of the queue's lanes and gates
 -- ARGV  now_ms     int   0 = ask the server
 -- ARGV  token      str   random, of this call; proves the leases
 -- ARGV  worker     str   name of the worker
@@ -16,64 +17,61 @@
 -- ARGV  lease_ms   int   length of the lease
 -- ARGV  is_idle    int   1: the worker runs nothing, so it may take a suspect, alone
 -- ARGV  is_resent  int   1: an earlier call with this token may have got through; its jobs are given back first
--- GIVES now ms, ms until the next due job (-1: none), 1 if more may be due, 1 if this worker shall isolate suspects,
--- GIVES then eleven a job: id, payload or false, attempt, due ms, fence, deaths, snoozes, last delay ms, alone, aborted,
--- GIVES flags: 1 it had a place in line and its turn has come; 2 it has durable records, 4 and has begun before
+-- GIVES now ms, ms until there may be work (-1: none in sight), 1 if more may be due, 1 if this worker shall isolate
+-- GIVES suspects, 1 if lanes wait under gates (2: and somebody is to be cancelled), then twelve a job: id, payload or
+-- GIVES false, attempt, due ms, fence, deaths, snoozes, last delay ms, alone, aborted, flags: 1 it had a place in line and
+-- GIVES its turn has come; 2 it has durable records, 4 and has begun before; 1 if it is of a lane (2: to be skipped)
 -- FAILS nothing
--- COST  O(log n + limit); looks at most at 1,000 jobs that cannot be taken; is_resent adds O(running)
--- USES  now text owner holds settle vacant recollect judge exhume weigh bury resign erase grant enter report give_back recall
--- USES  waiting next_due isolate
+-- COST  O(log n + limit); looks at most at 1,200 jobs that cannot be taken; is_resent adds O(running)
+-- USES  now text owner holds settle vacant recollect judge exhume weigh bury grant enter report give_back recall waiting
+-- USES  isolate parked lane_of spec_of rule rank stride virtual_time activate deactivate shelve gate_of park outlive serve
+-- USES  ride walk due_of page_of look_again draw sort_out sift vacate unshelve resign erase put_back set_aside next_due outlook
 limit = redis.call('EXISTS', paused) == 1 and 0 or math.min(limit, 500)
 local at, at_us = now(now_ms)
-local lease_end, fresh_fence, since = text(at + lease_ms), text(at_us), text(at)
-local found, taken, alone = { at, -1, 0, 0 }, 0, 0
-local any_abort = redis.call('EXISTS', abort) == 1 and abort
+local lease_end, since, found, taken, alone, skipped = text(at + lease_ms), text(at), { at, -1, 0, 0, 0 }, 0, 0, {}
+local lanes, any_abort = redis.call('EXISTS', here .. 'laned') == 1 and here, redis.call('EXISTS', abort) == 1 and abort
 
 local function take(page)
-  local lot, passed = vacant(arq, page, limit - taken)
-  recollect(lot, arq, ours, running, any_abort)
-  for i, id in ipairs(lot.ids) do
-    local verdict, fence, deaths, snoozes, last_ms, flags = 'run', fresh_fence, 0, 0, 0, 0
-    if lot.held[i] or lot.has_history then
-      verdict, fence, deaths, snoozes, last_ms, flags = judge(ours .. 'job:' .. id, lot.held[i], at_us, is_idle == 1 and taken == 0)
-    end
+  local lot, i = vacant(arq, page, limit - taken), 0
+  recollect(lot, arq, ours, running, any_abort, lanes)
+  while i < #lot.ids and alone == 0 do
+    i = i + 1
+    local id, spec = lot.ids[i], lot.specs[i]
+    local verdict, fence, deaths, snoozes, last_ms, flags = judge(lot, i, ours, at_us, is_idle == 1 and taken == 0)
     if verdict == 'poison' then
       bury(dead, arq, ours, id, since, queue, verdict, lot.attempts[i] or 0, '')
-      erase(queue, running, suspects, abort, arq, ours, id)
+      erase(queue, running, suspects, abort, arq, ours, here, id, spec)
     elseif verdict == 'wait' then
-      redis.call('ZADD', queue, 'XX', lease_end, id)
-      redis.call('ZADD', suspects, 'NX', since, id)
-      redis.call('HDEL', running, id)
+      set_aside(queue, running, suspects, id, lease_end, since)
     else
       taken, alone = taken + 1, verdict == 'alone' and 1 or 0
       local attempt = grant(lot, i, token, lease_ms, lease_end, token .. ' ' .. fence .. ' ' .. worker .. ' ' .. alone)
-      report(found, id, lot.payloads[i], attempt, lot.dues[i], fence, deaths, snoozes, last_ms, alone, lot.aborts[i], flags)
-    end
-    if alone == 1 then
-      redis.call('ZREM', suspects, id)
-      break
+      local laned = spec and (skipped[id] and 2 or 1) or 0
+      report(found, id, lot.payloads[i], attempt, lot.dues[i], fence, deaths, snoozes, last_ms, alone, lot.aborts[i], flags, laned)
     end
   end
-  enter(lot, queue, running)
-  return passed
+  enter(lot, queue, running, alone == 1 and suspects)
+  put_back(queue, lanes, lot, i + 1, lease_end)
+  return #lot.passed
 end
 
-if is_resent == 1 then
-  take(recall(queue, running, arq, ours, token, since))
-end
-if is_idle == 1 and taken == 0 then
-  take(waiting(suspects, queue))
-end
+take(is_resent == 1 and recall(queue, running, arq, ours, token, since) or {})
+take(is_idle == 1 and taken == 0 and waiting(suspects, queue) or {})
+sift(queue, lanes, running, at)
 local looked, passed = 0, 0
 while taken < limit and alone == 0 and looked < limit + 1000 do
   local size = math.min(500, math.max(limit - taken, passed))
   local page = redis.call('ZRANGE', queue, '-inf', since, 'BYSCORE', 'LIMIT', passed, size, 'WITHSCORES')
+  local is_last = #page < size * 2
+  if lanes then
+    page, skipped = draw(queue, here, sort_out(queue, here, running, page, at), limit - taken, at, abort, found)
+  end
   looked, passed = looked + size, passed + take(page)
-  found[3] = #page == size * 2 and passed < looked and 1 or 0
-  if #page < size * 2 then
+  found[3] = not is_last and passed < looked and 1 or 0
+  if is_last then
     break
   end
 end
-found[2] = next_due(queue, at)
+outlook(found, queue, here, at, lanes, limit > 0)
 found[4] = limit > 0 and isolate(ward, suspects, worker, is_idle, lease_ms) or 0
 return found

@@ -5,15 +5,17 @@
 -- KEYS  abort     zset  cancellations asked for; a stale one must not meet a new job of that id
 -- ARGV  arq       str   prefix of arq's keys
 -- ARGV  ours      str   prefix of our keys
+-- ARGV  here      str   prefix of the queue's lanes and gates
 -- ARGV  now_ms    int   0 = ask the server
--- ARGV  jobs      rest  id, due at (ms; 0 = use the delay), delay (ms), payload; repeated, at most 500
+-- ARGV  jobs      rest  id, due at (ms; 0 = use the delay), delay (ms), payload, spec of its lane or ''; repeated,
+-- jobs: at most 500
 -- GIVES one number a job: 1 created, 0 there was one already; the same payload again counts as created (re-sent)
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(log n) a job
--- USES  now text
+-- USES  now text parked lane_of spec_of rule rank stride virtual_time activate shelve set_lane
 local at = text((now(now_ms)))
-local given, seen, puts, dues, ids = {}, {}, {}, {}, {}
-for i = 1, jobs_n, 4 do
+local given, seen, puts, dues, ids, laned = {}, {}, {}, {}, {}, {}
+for i = 1, jobs_n, 5 do
   local id, payload = jobs(i), jobs(i + 3)
   local created = not seen[id]
   if created and redis.call('EXISTS', arq .. 'job:' .. id, arq .. 'result:' .. id, ours .. 'dead:' .. id) > 0 then
@@ -30,11 +32,17 @@ for i = 1, jobs_n, 4 do
     puts[#puts + 1], puts[#puts + 2] = arq .. 'job:' .. id, payload
     dues[#dues + 1], dues[#dues + 2] = due, id
     ids[#ids + 1] = id
+    if jobs(i + 4) ~= '' then
+      laned[#laned + 1], laned[#laned + 2], laned[#laned + 3] = id, due, jobs(i + 4)
+    end
   end
 end
 if #ids > 0 then
   redis.call('MSET', unpack(puts))
   redis.call('ZADD', queue, unpack(dues))
   redis.call('ZREM', abort, unpack(ids))
+end
+for i = 1, #laned, 3 do
+  set_lane(queue, here, laned[i], laned[i + 1], tonumber(at), laned[i + 2])
 end
 return given

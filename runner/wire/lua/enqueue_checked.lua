@@ -11,11 +11,12 @@
 -- KEYS  abort     zset  cancellations asked for; a stale one must not meet a new job of that id
 -- ARGV  arq       str   prefix of arq's keys
 -- ARGV  ours      str   prefix of our keys
+-- ARGV  here      str   prefix of the queue's lanes and gates
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  most      int   jobs that may wait; 0 = any number
 -- ARGV  drops     int   1: a full queue makes room, and the job that is due longest becomes a dead letter
--- ARGV  jobs      rest  id, due at (ms; 0 = use the delay), delay (ms), payload, digest ('' = not unique), lasts, on
---                       conflict, period (ms), wait (ms), longest wait (ms); repeated, at most 500
+-- ARGV  jobs      rest  id, due at (ms; 0 = use the delay), delay (ms), payload, spec of its lane or '', digest
+--                       ('' = not unique), lasts, on conflict, period (ms), wait (ms), longest wait (ms); repeated, at most 500
 --
 -- lasts      done, started or period: until when a job stands for its digest
 -- wait       0, or the due time is so far off, and moves with each call that replaces; at most `longest wait` after the first
@@ -24,22 +25,15 @@
 -- GIVES REJECTED id (of the job that is there); FULL (so many wait). The same payload again answers as before.
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(log n) a job; one that drops another looks at 100 jobs
--- USES  now text exhume weigh bury resign erase backlog drop_oldest incumbent install
+-- USES  now text exhume weigh bury resign parked due_of lane_of spec_of rule rank stride virtual_time activate deactivate
+-- USES  vacate unshelve shelve set_lane supplant erase backlog drop_oldest incumbent install
 local at = now(now_ms)
 local given, waiting = {}, most > 0 and backlog(queue, running) or 0
-
-local function replace(id, payload, since, wait_ms, longest_ms)
-  redis.call('SET', arq .. 'job:' .. id, payload)
-  redis.call('ZREM', abort, id)
-  if wait_ms > 0 then
-    redis.call('ZADD', queue, 'XX', text(math.min(at + wait_ms, since + longest_ms)), id)
-  end
-end
 
 local function make_room()
   local has_room = waiting < most
   for _ = 1, 2 do
-    if drops == 1 and waiting >= most and drop_oldest(queue, running, suspects, dead, abort, arq, ours, text(at)) then
+    if drops == 1 and waiting >= most and drop_oldest(queue, running, suspects, dead, abort, arq, ours, here, text(at)) then
       waiting, has_room = waiting - 1, true
     end
   end
@@ -47,14 +41,15 @@ local function make_room()
 end
 
 local function admit(i)
-  local id, payload, digest, wait_ms = jobs(i), jobs(i + 3), jobs(i + 4), tonumber(jobs(i + 8))
+  local id, payload, digest, wait_ms = jobs(i), jobs(i + 3), jobs(i + 5), tonumber(jobs(i + 9))
   if redis.call('EXISTS', arq .. 'job:' .. id, arq .. 'result:' .. id, ours .. 'dead:' .. id) > 0 then
     return redis.call('GET', arq .. 'job:' .. id) == payload and 'CREATED' or 'DUPLICATE', id
   end
   if digest ~= '' then
-    local word, holder, since = incumbent(running, arq, ours, payload, digest, jobs(i + 5), jobs(i + 6))
+    local word, holder, since = incumbent(running, arq, ours, payload, digest, jobs(i + 6), jobs(i + 7))
     if since then
-      replace(holder, payload, since, wait_ms, tonumber(jobs(i + 9)))
+      local due = wait_ms > 0 and text(math.min(at + wait_ms, since + tonumber(jobs(i + 10))))
+      supplant(queue, abort, arq, here, at, holder, payload, jobs(i + 4), due)
     end
     if word then
       return word, holder
@@ -65,16 +60,18 @@ local function admit(i)
   end
   local due, delay_ms = jobs(i + 1), math.max(tonumber(jobs(i + 2)), wait_ms)
   redis.call('SET', arq .. 'job:' .. id, payload)
-  redis.call('ZADD', queue, due == '0' and text(at + delay_ms) or due, id)
+  due = due == '0' and text(at + delay_ms) or due
+  redis.call('ZADD', queue, due, id)
   redis.call('ZREM', abort, id)
+  set_lane(queue, here, id, due, at, jobs(i + 4))
   waiting = waiting + 1
   if digest ~= '' then
-    install(ours, id, text(at), digest, jobs(i + 5), jobs(i + 7))
+    install(ours, id, text(at), digest, jobs(i + 6), jobs(i + 8))
   end
   return 'CREATED', id
 end
 
-for i = 1, jobs_n, 10 do
+for i = 1, jobs_n, 11 do
   given[#given + 1], given[#given + 2] = admit(i)
 end
 return given

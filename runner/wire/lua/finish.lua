@@ -8,6 +8,7 @@
 -- KEYS  nodes_ended zset  nodes of workflows that ended
 -- ARGV  arq        str   prefix of arq's keys
 -- ARGV  ours       str   prefix of our keys
+-- ARGV  here       str   prefix of the queue's lanes and gates
 -- ARGV  now_ms     int   0 = ask the server
 -- ARGV  ends       rest  id, token, fence, verb, ms, result, note, attempt, node; repeated, at most 500, an id once
 --
@@ -19,13 +20,14 @@
 -- later  delay                       place     why it waits; place: '' counts as a snooze, 1 has a place in line, 0 has none
 -- suspend                            slot       why it waits; the job's record says until when
 -- back   due at, as claimed          ''        ''
+-- sort   due at, as claimed          ''        spec of the lane that it belongs in: it comes back by that, like back
 --
--- GIVES one number an end: 1 written, 0 lost (another worker holds the job: nothing written), 2 nobody holds it: a repeat
+-- GIVES one number an end: 1 written, 0 lost (another worker holds the job: nothing written), 2 nobody does (a repeat)
 -- FAILS BADVERB: an end has none of the verbs above; nothing is written
 -- COST  O(log n) a job
--- USES  now text holds settle keep close reopen suspend exhume weigh bury follow give_back resign leave note_node
-local at = now(now_ms)
-local ids, tokens, verbs = {}, {}, {}
+-- USES  now text holds settle keep close reopen snooze suspend exhume weigh bury follow inter give_back resign leave
+-- USES  lane_of spec_of vacate note_node
+local at, ids, tokens, verbs, is_over = now(now_ms), {}, {}, {}, { done = true, dead = true }
 local batch = { mine = {}, ended = {}, gone = {}, moves = {} }
 
 local write = {
@@ -33,12 +35,7 @@ local write = {
     close(batch, arq, ours, id, result, keep_ms, lease_ms)
   end,
   dead = function(id, _, keep_ms, result, note, attempt)
-    local reason, size, info = string.match(note, '^(%S*) ?(%d*) ?(.*)$')
-    local length = tonumber(size) or 0
-    bury(dead, arq, ours, id, text(at), queue, reason, attempt, string.sub(info, length + 1))
-    if length > 0 then
-      follow(queue, arq, ours, id, text(at), string.sub(info, 1, length))
-    end
+    inter(queue, dead, arq, ours, id, text(at), note, attempt)
     close(batch, arq, ours, id, result, keep_ms, '')
   end,
   again = function(id, fence, delay_ms, _, note, attempt)
@@ -47,15 +44,16 @@ local write = {
     redis.call('HDEL', ours .. 'job:' .. id, 't', 'a' .. text(tonumber(attempt) - 20))
   end,
   later = function(id, fence, delay_ms, place, note)
-    reopen(batch, arq, id, text(at + tonumber(delay_ms)))
-    redis.call('HSET', ours .. 'job:' .. id, 'f', fence, 'w', note, 't', place)
-    redis.call('HINCRBY', ours .. 'job:' .. id, 's', place == '' and 1 or 0)
-    redis.call('DECR', arq .. 'retry:' .. id)
+    snooze(batch, arq, ours .. 'job:' .. id, id, fence, text(at + tonumber(delay_ms)), place, note)
   end,
   suspend = function(id, fence, _, slot, why)
     suspend(batch, arq, ours .. 'job:' .. id, id, fence, at, slot, why)
   end,
   back = function(id, fence, due)
+    give_back(queue, running, arq, ours, id, due, fence)
+  end,
+  sort = function(id, fence, due, _, spec)
+    redis.call('HSET', here .. 'laned', id, spec)
     give_back(queue, running, arq, ours, id, due, fence)
   end,
 }
@@ -68,12 +66,14 @@ for i = 1, ends_n, 9 do
   end
 end
 local verdicts = settle(queue, running, arq, ids, tokens)
+local laned = redis.call('EXISTS', here .. 'laned') == 1 and redis.call('HMGET', here .. 'laned', unpack(ids)) or {}
 for n, id in ipairs(ids) do
   if verdicts[n] == 1 then
     local i = n * 9 - 6
     batch.mine[#batch.mine + 1] = id
     verbs[n](id, ends(i), ends(i + 2), ends(i + 3), ends(i + 4), ends(i + 5))
     note_node(nodes_ended, id, at, ends(i), ends(i + 6))
+    vacate(here, id, laned[n], is_over[ends(i + 1)])
   end
 end
 leave(batch, queue, running, suspects, abort, ours)

@@ -1,4 +1,4 @@
--- hasten: make a waiting job due now.
+-- hasten: make a waiting job due now; one that stands in its lane (1e15 and above) is due.
 --
 -- KEYS  queue   zset  job id -> due at (ms)
 -- ARGV  arq     str   prefix of arq's keys
@@ -17,7 +17,7 @@ if redis.call('EXISTS', arq .. 'in-progress:' .. id) == 1 then
   return 2
 end
 local at = now(now_ms)
-if tonumber(due) > at then
+if tonumber(due) > at and tonumber(due) < 1e15 then
   redis.call('ZADD', queue, 'XX', text(at), id)
   redis.call('HDEL', ours .. 'job:' .. id, 't') -- before its turn a place in a rate's line is worth nothing
 end

@@ -11,14 +11,14 @@
 -- GIVES whole, attempts, 1 if it is leased, its running entry or false, why it waits, its progress
 -- FAILS nothing
 -- COST  O(log n) a job
--- USES  now
+-- USES  now text due_of
 local rows = { (now(now_ms)) }
 for i = 1, ids_n do
   local id = ids(i)
   local history = redis.call('HMGET', ours .. 'job:' .. id, 'w', 'p')
   rows[i + 1] = {
     id,
-    redis.call('ZSCORE', queue, id),
+    due_of(redis.call('ZSCORE', queue, id)),
     redis.call('GETRANGE', arq .. 'job:' .. id, 0, most - 1),
     redis.call('STRLEN', arq .. 'job:' .. id),
     redis.call('GET', arq .. 'retry:' .. id) or '0',

@@ -1,20 +1,23 @@
 -- maintain: one bounded step of upkeep over one queue.
 --
 -- What a plain arq client enqueued carries a TTL that would lose it; take that off. Cancellations of jobs that are
--- not there would hit the next job of that id; drop them. A running entry, or the mark of a unique
--- job, that a stock worker took over and ended is dropped too. A job whose lease ran out has waited already: it goes before the backlog, not behind it.
+-- not there would hit the next job of that id; drop them. A running entry, the mark of a unique job, a lane and slots of
+-- a job that a stock worker took over and ended are dropped too. A job whose lease ran out has waited already: it goes
+-- before the backlog, not behind it.
 --
 -- KEYS  queue   zset  job id -> due at (ms)
 -- KEYS  abort   zset  cancellations asked for
 -- KEYS  running hash  job id -> token fence worker alone
 -- ARGV  arq     str   prefix of arq's keys
 -- ARGV  ours    str   prefix of our keys
+-- ARGV  here    str   prefix of the queue's lanes and gates
 -- ARGV  cursor  int   where the last step ended; 0 to begin
 -- ARGV  limit   int   jobs a step
 -- GIVES the next cursor; 0 when the end was reached
 -- FAILS nothing
--- COST  O(log n + limit); looks at `limit` running entries and marks, drawn at random when there are more
--- USES  now text resign
+-- COST  O(log n + limit); looks at `limit` running entries, marks and laned jobs, drawn at random when there are more
+-- USES  now text resign lane_of spec_of vacate rule stride virtual_time deactivate unshelve activate mend
+mend(queue, here, limit)
 local ids = redis.call('ZRANGE', queue, cursor, cursor + limit - 1)
 for _, id in ipairs(ids) do
   if redis.call('PERSIST', arq .. 'job:' .. id) == 1 then

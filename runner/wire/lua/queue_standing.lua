@@ -11,7 +11,7 @@
 -- GIVES paused at ms (0: it is not), by whom
 -- FAILS nothing
 -- COST  O(log n); looks at up to 1,000 running entries, and at the first 100 due jobs for leases of stock workers
--- USES  now text vacant
+-- USES  now text vacant due_of
 local at = now(now_ms)
 local due, held = redis.call('ZCOUNT', queue, '-inf', text(at)), redis.call('HLEN', running)
 if held > 0 and held <= 1000 then
@@ -21,11 +21,15 @@ if held > 0 and held <= 1000 then
     end
   end
 end
+local parked = redis.call('ZCOUNT', queue, '1e15', '+inf') -- ready, in lanes
+local head = redis.call('ZRANGE', queue, '1e15', '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
 local page = redis.call('ZRANGE', queue, '-inf', text(at), 'BYSCORE', 'LIMIT', 0, 100, 'WITHSCORES')
-local lot, leased = vacant(arq, page, 100)
-local scheduled = math.max(0, redis.call('ZCARD', queue) - due - held)
+local lot = vacant(arq, page, 100)
+local leased = #lot.passed
+local scheduled = math.max(0, redis.call('ZCARD', queue) - due - parked - held)
 local since, by = unpack(redis.call('HMGET', paused, 'at', 'by'))
-local counts = { at, due - leased, scheduled, held + leased, redis.call('ZCARD', dead), redis.call('ZCARD', suspects) }
-counts[7] = lot.dues[1] and tonumber(lot.dues[1]) or -1
+local counts = { at, due - leased + parked, scheduled, held + leased, redis.call('ZCARD', dead), redis.call('ZCARD', suspects) }
+local first, parked_first = tonumber(lot.dues[1] or ''), tonumber(due_of(head[2] or ''))
+counts[7] = first and parked_first and math.min(first, parked_first) or first or parked_first or -1
 counts[8], counts[9] = tonumber(since or 0), by or ''
 return counts

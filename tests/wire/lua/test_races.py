@@ -13,17 +13,33 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from runner.wire.keys import Keys
+from runner.lanes import Gate, Lane
+from runner.wire.keys import PARKED, Keys
 from runner.wire.scripts import Claimed, Verdict
 
 IDS = ("a", "b", "c")
 ENDED = ("done", "dead")
 NOTES = {"done": "", "dead": "failed {}", "again": "{}", "later": "why", "back": ""}
 
+FULL_AT = {"g": 1, "h": 2}
+PLAIN = dict.fromkeys(IDS, "")
+OF_LANES = {"laned", "lane", "lanes", "tenants", "turn", "holders", "waiting", "shut"}
+lanes = st.sampled_from(
+    [
+        Lane(),
+        Lane("t"),
+        Lane("", 2),
+        Lane("", 5, (Gate("g"),)),
+        Lane("t", 7, (Gate("g"), Gate("h"))),
+        Lane("", 5, (Gate("h"),)),
+    ]
+).map(lambda lane: lane.spec)
+
 workers = st.sampled_from(["w1", "w2"])
 jobs = st.sampled_from(IDS)
 steps = st.one_of(
     st.tuples(st.just("enqueue"), jobs),
+    st.tuples(st.just("enqueue"), jobs, st.just(500)),
     st.tuples(st.just("claim"), workers, st.booleans(), st.booleans(), st.integers(1, 3)),
     st.tuples(st.just("renew"), workers),
     st.tuples(st.just("finish"), workers, jobs, st.sampled_from(sorted(NOTES)), st.booleans()),
@@ -46,12 +62,13 @@ class History:
     fences: dict[str, int] = field(default_factory=dict)
     last_token: dict[str, str] = field(default_factory=dict)
     stock: set[str] = field(default_factory=set)
+    lanes: dict[str, str] = field(default_factory=lambda: dict(PLAIN))
 
     async def take(self, step: tuple[Any, ...]) -> None:
         await getattr(self, "_" + step[0].replace(" ", "_"))(*step[1:])
 
-    async def _enqueue(self, job_id: str) -> None:
-        [made] = await self.desk.enqueue(job_id)
+    async def _enqueue(self, job_id: str, delay_ms: int = 0) -> None:
+        [made] = await self.desk.enqueue(job_id, lane=self.lanes[job_id], delay_ms=delay_ms)
         if made and job_id not in self.live:
             self.live.add(job_id)
             self.fences.pop(job_id, None)
@@ -170,6 +187,39 @@ class History:
         for job_id in set(picture.get("suspects", {})) & queue:
             assert job_id not in running or job_id in self.stock or f"lease:{job_id}" in picture
         assert {name.partition(":")[0] for name in await self.desk.short_lived()} <= {"lease", "ward"}
+        await self._check_slots(picture)
+
+    async def _check_slots(self, picture: dict[str, Any]) -> None:
+        """Never more holders than a gate lets pass; who runs has its slots, who waits in a lane has none."""
+        here = self.desk.keys.here
+        for gate, most in FULL_AT.items():
+            assert len(picture.get(f"{here}holders:{gate}", {})) <= most
+        for job_id in self.live:
+            score, gates = picture["queue"][job_id], self.lanes[job_id].split("\x1f")[2::3]
+            holds = [job_id in picture.get(f"{here}holders:{gate}", {}) for gate in gates]
+            assert all(holds) or not any(holds)
+            if (
+                job_id in picture.get("running", {})
+                and f"lease:{job_id}" in picture
+                and job_id not in self.stock
+            ):
+                assert all(holds)
+            if score >= PARKED:
+                assert not any(holds)
+
+    async def drain(self) -> None:
+        """Let everything end; then nothing is left of lanes and gates."""
+        for job_id in self.stock.copy():
+            await self._stock_ends(job_id)
+        await self._maintain()
+        for _ in range(20):
+            await self._pass(20_000)
+            await self._claim("w1", True, False, 3)
+            for job_id in list(self.given["w1"]):
+                await self._finish("w1", job_id, "done", False)
+        assert not self.live, "a job waits for ever"
+        left = {key.removeprefix(self.desk.keys.here) for key in await self.desk.picture()}
+        assert {key for key in left if key.partition(":")[0] in OF_LANES} == set()
 
 
 @settings(
@@ -189,6 +239,30 @@ async def test_a_job_is_always_in_exactly_one_place(
     for step in history:
         await story.take(step)
         await story.check()
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(specs=st.tuples(lanes, lanes, lanes), history=st.lists(steps, min_size=5, max_size=40))
+async def test_a_gate_is_never_passed_by_more_than_it_lets_and_no_slot_leaks(
+    redis: Redis,
+    keys: Keys,
+    desk_on: Callable[[Redis, Keys], Any],
+    specs: tuple[str, ...],
+    history: list[tuple[Any, ...]],
+) -> None:
+    """The same histories with jobs in lanes: all of the above holds, slots too, and in the end all ran."""
+    await redis.flushdb()
+    story = History(desk_on(redis, keys), lanes=dict(zip(IDS, specs, strict=True)))
+    await story.desk.scripts.set_rules(keys, {f"set:{gate}": str(n) for gate, n in FULL_AT.items()})
+    for step in history:
+        await story.take(step)
+        await story.check()
+    await story.drain()
 
 
 @pytest.mark.parametrize("verb", sorted(NOTES))

@@ -1,8 +1,13 @@
--- enter(...): write down what grant() gathered: ends of leases, holders, attempts (which thereby lose any TTL).
-local function enter(lot, queue, running)
-  if #lot.moves > 0 then
-    redis.call('ZADD', queue, 'XX', unpack(lot.moves))
-    redis.call('HSET', running, unpack(lot.entries))
-    redis.call('MSET', unpack(lot.counts))
+-- enter(...): write down what grant() gathered: ends of leases, holders, attempts (which thereby lose any TTL). With
+-- `suspects` it is one of them that runs alone.
+local function enter(lot, queue, running, suspects)
+  if #lot.moves == 0 then
+    return
+  end
+  redis.call('ZADD', queue, 'XX', unpack(lot.moves))
+  redis.call('HSET', running, unpack(lot.entries))
+  redis.call('MSET', unpack(lot.counts))
+  if suspects then
+    redis.call('ZREM', suspects, lot.moves[#lot.moves])
   end
 end

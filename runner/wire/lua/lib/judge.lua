@@ -1,10 +1,14 @@
--- judge(...): may a due job that nobody holds run, and how? Gives verdict, fence, deaths, snoozes, last delay,
--- and flags: 1 it waited for its turn in a line; 2 it has durable records, 4 and has begun before.
--- A `held` entry means that its last holder vanished without a finish: one more death. From the second death on a
+-- judge(...): may job i of a lot run, and how? Gives verdict, fence, deaths, snoozes, last delay, and flags: 1 it waited for
+-- its turn in a line; 2 it has durable records, 4 and has begun before.
+-- An entry in `held` means that its last holder vanished without a finish: one more death. From the second death on a
 -- job runs alone in its worker; a death while alone convicts it.
-local function judge(history, held, at_us, may_run_alone)
+local function judge(lot, i, ours, at_us, may_run_alone)
+  local held, history, verdict = lot.held[i], ours .. 'job:' .. lot.ids[i], 'run'
+  if not held and not lot.has_history then
+    return verdict, text(at_us), 0, 0, 0, 0
+  end
   local known = redis.call('HMGET', history, 'd', 'f', 's', 'l', 't', 'b')
-  local deaths, fence, verdict = tonumber(known[1] or 0), math.max(at_us, (tonumber(known[2]) or 0) + 1), 'run'
+  local deaths, fence = tonumber(known[1] or 0), math.max(at_us, (tonumber(known[2]) or 0) + 1)
   local snoozes, last_ms, flags = known[3] or 0, known[4] or 0, known[5] == '1' and 1 or 0
   if known[6] then
     flags = flags + ((held or known[2]) and 4 or 2)

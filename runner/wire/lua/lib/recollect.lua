@@ -1,8 +1,8 @@
 -- recollect(...): add to a lot what is stored of its jobs: payloads, attempts, who held them, whether a cancellation is
--- asked for (1, 0), and whether any has a history.
-local function recollect(lot, arq, ours, running, abort)
+-- asked for (1, 0), whether any has a history, and in a queue with lanes their specs.
+local function recollect(lot, arq, ours, running, abort, here)
   local ids, jobs, counters, histories = lot.ids, {}, {}, {}
-  lot.jobs, lot.counters, lot.aborts = jobs, counters, {}
+  lot.jobs, lot.counters, lot.aborts, lot.specs = jobs, counters, {}, {}
   if #ids == 0 then
     return
   end
@@ -11,6 +11,7 @@ local function recollect(lot, arq, ours, running, abort)
   end
   lot.payloads, lot.attempts = redis.call('MGET', unpack(jobs)), redis.call('MGET', unpack(counters))
   lot.held, lot.has_history = redis.call('HMGET', running, unpack(ids)), redis.call('EXISTS', unpack(histories)) > 0
+  lot.specs = here and redis.call('HMGET', here .. 'laned', unpack(ids)) or {}
   for i, asked_at in ipairs(abort and redis.call('ZMSCORE', abort, unpack(ids)) or {}) do
     lot.aborts[i] = asked_at and 1 or 0
   end

@@ -1,7 +1,7 @@
 -- vacant(...): of a page (id, due, id, due, …) the first `most` jobs that nobody holds a lease of, as a lot (lists in
--- step: ids, dues, keys of the leases), and how many held ones stood before them.
+-- step: ids, dues, keys of the leases) with the held ones that stood before them, `passed`.
 local function vacant(arq, page, most)
-  local keys, ids, dues, leases, passed = {}, {}, {}, {}, 0
+  local keys, ids, dues, leases, passed = {}, {}, {}, {}, {}
   for i = 1, #page, 2 do
     keys[#keys + 1] = arq .. 'in-progress:' .. page[i]
   end
@@ -9,10 +9,10 @@ local function vacant(arq, page, most)
     if #ids == most then
       break
     elseif token then
-      passed = passed + 1
+      passed[#passed + 1] = page[n * 2 - 1]
     else
       ids[#ids + 1], dues[#dues + 1], leases[#leases + 1] = page[n * 2 - 1], page[n * 2], keys[n]
     end
   end
-  return { ids = ids, dues = dues, leases = leases, moves = {}, entries = {}, counts = {} }, passed
+  return { ids = ids, dues = dues, leases = leases, moves = {}, entries = {}, counts = {}, passed = passed }
 end
