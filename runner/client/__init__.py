@@ -7,7 +7,7 @@ bulk.py       very many calls, in chunks
 results.py    results are pushed to whoever waits
 reading.py    all that is known of one job
 explaining.py what can keep it from running
-gates_ahead.py and the gate that it waits before
+gates_ahead.py and the gates and the line before it
 progress.py   how far running jobs are
 patience.py   a server that is away for a moment
 cancelled.py  the result of a job that nobody ran

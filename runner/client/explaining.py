@@ -11,7 +11,7 @@ from ..job import JobState
 from ..wire import codec, effects
 from ..wire import keys as wire_keys
 from ..wire.keys import Keys, Layout
-from .gates_ahead import read_gates
+from .gates_ahead import read_ahead
 from .reading import Execute, Moment, read_moment
 
 MAX_WORKERS = 200
@@ -36,12 +36,12 @@ async def read_facts(execute: Execute, keys: Keys, job_id: str, layout: Layout) 
     facts = _facts(moment)
     if facts.state not in (JobState.SCHEDULED, JobState.READY):
         return facts
-    workers, lock, gates = await asyncio.gather(
+    workers, lock, ahead = await asyncio.gather(
         _workers(execute),
         _lock(execute, keys, facts.waits_for, layout, moment.now_ms),
-        read_gates(execute, keys, facts.waits_for),
+        read_ahead(execute, keys, job_id, facts.waits_for),
     )
-    return replace(facts, workers=workers, lock=lock, gates=gates)
+    return replace(facts, workers=workers, lock=lock, gates=ahead.gates, lane_ahead=ahead.lane_ahead)
 
 
 def _facts(moment: Moment) -> Facts:

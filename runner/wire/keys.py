@@ -176,6 +176,10 @@ class Keys:
         """HASH of concurrency limits, weights and the step of priorities."""
         return self.here + "rules"
 
+    def lane(self, lane: str) -> str:
+        """ZSET of the ready jobs of a lane."""
+        return f"{self.here}lane:{lane}"
+
     def holders(self, gate: str) -> str:
         """ZSET of the jobs that have a slot of a gate."""
         return f"{self.here}holders:{gate}"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import Breaker, Context, GiveUp, Job, Lock, RateLimit, Runner, task
+from runner import Breaker, Concurrency, Context, GiveUp, Job, Lock, RateLimit, Runner, task
 from runner.backoff import constant
 from runner.errors import UnknownJob
 from runner.gates import Gates
@@ -26,6 +26,11 @@ async def charge(ctx: Context) -> None: ...
 
 @task(lock=Lock("till", on_busy="snooze"))
 async def count(ctx: Context) -> None:
+    await GATES[-1].wait()
+
+
+@task(concurrency=Concurrency("host:{url.host}", 1))
+async def fetch(ctx: Context, url: str) -> None:
     await GATES[-1].wait()
 
 
@@ -50,7 +55,7 @@ async def approve(ctx: Context) -> None:
 
 @pytest.fixture
 def runner(make_runner: Callable[..., Runner]) -> Runner:
-    return make_runner(call_api, plain, charge, count, flaky, doomed, approve)
+    return make_runner(fetch, call_api, plain, charge, count, flaky, doomed, approve)
 
 
 async def said(job: Job[Any]) -> list[str]:
@@ -123,6 +128,34 @@ async def test_a_lock_names_who_holds_it_and_a_running_job_who_runs_it(
         assert await said(holding) == ["running"]
         assert "it runs: attempt 1 on worker " in await texts(holding)
         GATES[-1].set()
+
+
+async def test_a_full_limit_names_who_has_the_slots(runner: Runner, wait_until: Any) -> None:
+    """How many pass at once, which jobs have passed, since when, and the place in the lane."""
+    GATES.append(asyncio.Event())
+    async with runner.worker():
+        jobs = [await runner.enqueue(fetch, "https://a.example/") for _ in range(4)]
+
+        async def first() -> Any:
+            running = [job for job in jobs if await job.status() == "running"]
+            return running and running[0]
+
+        running = await wait_until(first, "one of them runs")
+        waiting = [job for job in jobs if job is not running]
+        told = sorted([await texts(job) for job in waiting], key=lambda text: text.rpartition(", ")[2])
+        for text in told:
+            assert (
+                "host:a.example lets 1 run at once (limit host:{url.host}): job "
+                f"{running.id} of worker " in text
+            )
+        assert [text.rpartition(", ")[2] for text in told] == [
+            "and the next of its lane",
+            "behind 1 job of its lane",
+            "behind 2 jobs of its lane",
+        ]
+        assert await said(running) == ["running"]
+        GATES[-1].set()
+        await asyncio.gather(*(job.result(5) for job in jobs))
 
 
 async def test_a_gate_says_why_it_is_closed(runner: Runner, wait_until: Any) -> None:
