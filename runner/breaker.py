@@ -38,8 +38,6 @@ RAMP_TOP = 256
 """A gate that let through more than this at once, and heard of a success, is closed: nothing is held back."""
 
 MOST = 1_000_000
-MOST_GATES = 4
-"""A job passes no more gates than this."""
 
 
 class Health(NamedTuple):
@@ -226,16 +224,12 @@ def breakers_of(declared: Breakers) -> tuple[Breaker, ...]:
 
     Raises:
         TypeError: there is something else among them.
-        ValueError: they are too many.
     """
     breakers = (declared,) if isinstance(declared, Breaker) else tuple(declared)
     for each in breakers:
         if not isinstance(each, Breaker):  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
             msg = f"breaker= is a Breaker or a list of them, not {each!r}"
             raise TypeError(msg)
-    if len(breakers) > MOST_GATES:
-        msg = f"breaker= has {len(breakers)} breakers; a job passes {MOST_GATES} gates at most"
-        raise ValueError(msg)
     return breakers
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
+from .breaker import Breaker
 from .errors import InvalidArguments
 from .key_names import Key, bucket_of, call, checked_limit, fields_of, name_of, refuse_unknown
 
@@ -120,14 +121,17 @@ class Laning:
         priority: 0 is the most urgent, 9 the least.
         tenant: whose jobs they are.
         concurrency: limits; a job holds a slot of all or of none.
+        breakers: whose gates a job passes, too.
     """
 
     priority: int = DEFAULT_PRIORITY
     tenant: Tenant = ""
     concurrency: tuple[Concurrency, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.tenant or self.concurrency or self.priority != DEFAULT_PRIORITY)
+        has_gates = bool(self.concurrency or self.breakers)
+        return has_gates or bool(self.tenant) or self.priority != DEFAULT_PRIORITY
 
     def check(self, parameters: Iterable[str]) -> None:
         """Refuse what asks for something that is none of the task's parameters.
@@ -153,9 +157,12 @@ class Laning:
             if tenant is None:
                 whose = self.tenant
                 tenant = name_of(whose, None, named) if isinstance(whose, str) else call(whose, named)
-            gates = tuple(limit.gate(named) for limit in self.concurrency)
+            gates = {gate.key: gate for gate in (limit.gate(named) for limit in self.concurrency)}
+            for breaker in self.breakers:
+                key = part_of(breaker.gate(task, named))
+                gates.setdefault(key, Gate(key))
             tenant = "" if tenant is None else part_of(str(tenant))
-            return Lane(tenant, self.priority if priority is None else priority, gates)
+            return Lane(tenant, self.priority if priority is None else priority, tuple(gates.values()))
         except InvalidArguments:
             raise
         except Exception as error:
@@ -166,8 +173,10 @@ class Laning:
 NO_LANING = Laning()
 
 
-def laning_of(priority: int, tenant: Tenant, concurrency: Concurrencies) -> Laning:
-    """Give what ``priority=``, ``tenant=`` and ``concurrency=`` of a task declare.
+def laning_of(
+    priority: int, tenant: Tenant, concurrency: Concurrencies, breakers: tuple[Breaker, ...] = ()
+) -> Laning:
+    """Give what ``priority=``, ``tenant=``, ``concurrency=`` and ``breaker=`` of a task declare.
 
     Raises:
         TypeError: one of them is something else.
@@ -178,15 +187,17 @@ def laning_of(priority: int, tenant: Tenant, concurrency: Concurrencies) -> Lani
         if not isinstance(each, Concurrency):  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
             msg = f"concurrency= is a Concurrency or a list of them, not {each!r}"
             raise TypeError(msg)
-    if len(limits) > MAX_GATES:
-        msg = f"concurrency= takes at most {MAX_GATES} limits, not {len(limits)}"
+    if len(limits) + len(breakers) > MAX_GATES:
+        msg = (
+            f"concurrency= and breaker= take at most {MAX_GATES} together, not {len(limits) + len(breakers)}"
+        )
         raise ValueError(msg)
     if not isinstance(tenant, str) and not callable(tenant):
         msg = f"tenant= is text or a function of the task's arguments, not {tenant!r}"
         raise TypeError(msg)
     if isinstance(tenant, str):
         fields_of(tenant)
-    return Laning(checked_priority(priority), tenant, limits)
+    return Laning(checked_priority(priority), tenant, limits, breakers)
 
 
 def checked_priority(priority: Any) -> int:

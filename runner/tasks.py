@@ -274,7 +274,7 @@ def _declare(
         rate_limits=limits_of(rate_limit),
         unique=unique,
         breakers=breakers_of(breaker),
-        laning=laning_of(priority, tenant, concurrency),
+        laning=laning_of(priority, tenant, concurrency, breakers_of(breaker)),
         on_dead=checked_follower(on_dead, Task),
         prepare=prepare,
         parameters=Parameters(fn),

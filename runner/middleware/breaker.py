@@ -42,9 +42,8 @@ class Gatekeeper:
 
     async def enter(self, attempt: Attempt, gates: Gates) -> Queued | None:
         """Let a job through, or say when it is to come back. A server that is away lets it through."""
-        is_retry = attempt.number > 1
         asked = [(key, breaker.budget) for key, breaker in gates]
-        visit = Visit(attempt.job_id, is_retry, attempt.has_turn, random.randrange(1001), asked)
+        visit = Visit(attempt.job_id, attempt.number > 1, attempt.has_turn, random.randrange(1001), asked)
         try:
             answer = await self._scripts[attempt.queue].enter.put(visit)
         except TROUBLE as error:
@@ -163,6 +162,8 @@ def _judged(breaker: Breaker, error: BaseException) -> Health:
 class ThroughGates:
     """Runs the call once the task's gates let it through, and tells them how it went.
 
+    A job that came by its lane has passed them at its claim; then only retry budgets are asked.
+
     Attributes:
         breakers: as declared; all or none.
         parameters: the task's.
@@ -178,7 +179,10 @@ class ThroughGates:
             gates = [(each.gate(attempt.task, named), each) for each in self.breakers]
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
-        if (queued := await keeper.enter(attempt, gates)) is not None:
+        has_to_ask = not attempt.is_laned or (
+            attempt.number > 1 and any(each.budget for each in self.breakers)
+        )
+        if has_to_ask and (queued := await keeper.enter(attempt, gates)) is not None:
             return queued
         began = attempt.clock.monotonic()
         told = attempt.ctx["health"] = dict[str, Health]()

@@ -12,7 +12,7 @@
 -- GIVES (closed, full, budget), until when that gate is closed (ms), why
 -- FAILS nothing
 -- COST  O(log n) a gate, n those let through
--- USES  now text numbers gate_load gate_save gate_refill gate_place
+-- USES  now text numbers gate_load open_gate gate_save gate_refill gate_place
 local at = now(now_ms)
 local open, answers = {}, {}
 

@@ -20,7 +20,7 @@
 -- GIVES now ms, then five a call: state, closed until ms, concurrency, what changed (opened, paused, closed, or ''), why
 -- FAILS BADVERDICT: a call has none of the verdicts above; nothing is written
 -- COST  O(1) a call; each gate is read and written once a call of the script
--- USES  now text numbers gate_load gate_save gate_shut gate_free gate_count gate_learn gate_refill
+-- USES  now text numbers gate_load open_gate gate_save gate_shut gate_free gate_count gate_learn gate_refill
 local at = now(now_ms)
 local open, answers, policies = {}, { at }, {}
 local by_people = {

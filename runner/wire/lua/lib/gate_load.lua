@@ -3,7 +3,6 @@
 local function gate_load(here, key, at)
   local found = redis.call('HMGET', here .. 'gate:' .. key, 'u', 's', 'why', 'm')
   local gate = { key = key, u = tonumber(found[1]) or 0, s = found[2] or '', why = found[3] or '', wants_ms = 0 }
-  gate.was = gate.s
   local names, i = { 'l', 'c', 'o', 'k', 't', 'w', 'a', 'b', 'pa', 'pb', 'f', 'bt', 'bl', 'bn', 'ln' }, 0
   for _, name in ipairs(names) do
     gate[name] = 0
@@ -12,6 +11,7 @@ local function gate_load(here, key, at)
     i = i + 1
     gate[names[i]] = tonumber(number)
   end
+  gate.was, gate.was_u, gate.was_l = gate.s, gate.u, gate.l
   if at < gate.f then
     for _, name in ipairs({ 'u', 't', 'bl', 'bn', 'ln' }) do
       gate[name] = gate[name] > 0 and math.max(1, gate[name] - gate.f + at) or 0

@@ -9,6 +9,9 @@ local function gate_save(queue, here, gate, at)
   local n, m = gate.s == '' and '' or text(gate.l), table.concat(state, ' ')
   redis.call('HSET', key, 'u', text(gate.u), 'n', n, 's', gate.s, 'why', gate.why, 'm', m)
   redis.call('PEXPIRE', key, text(left_ms))
+  if gate.u ~= gate.was_u or gate.l ~= gate.was_l then
+    open_gate(queue, here, gate.key)
+  end
   if gate.s ~= '' then
     redis.call('ZADD', here .. 'gates', text(at + left_ms), gate.key)
   elseif gate.was ~= '' then
