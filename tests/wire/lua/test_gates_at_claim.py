@@ -22,8 +22,8 @@ def lane_of(key: str) -> str:
 async def test_an_outage_costs_few_calls_and_ends_without_a_herd(desk: Any) -> None:
     """60 s of outage at one host, 40 jobs a second for it and 4 for another.
 
-    Few calls reach it meanwhile and no claim is spent on those that wait; then twice as many a second; the other
-    host's jobs start in the tick they come in.
+    Few calls reach it meanwhile and no claim is spent on those that wait; then twice as many each second; the
+    other host's jobs start in the tick they come in.
     """
     breaker, gates = Breaker("h", open_for=5, ramp=8), GateScripts(desk.redis.execute_command, desk.keys)
     start, calls, claims, done, spent, others = desk.now_ms, [0] * 110, 0, 0, 0, []
