@@ -22,7 +22,7 @@
 -- COST  O(1) a call; each gate is read and written once a call of the script
 -- USES  now text numbers gate_load open_gate gate_save gate_shut gate_free gate_count gate_learn gate_refill
 local at = now(now_ms)
-local open, answers, policies = {}, { at }, {}
+local open, answers = {}, { at }
 local by_people = {
   open = function(gate, call, policy)
     local till = gate.u
@@ -40,11 +40,7 @@ local by_people = {
 }
 local known = { ok = true, failed = true, throttled = true, none = true, open = true, resume = true, reset = true }
 
-local function policy_of(said)
-  local names = { 'after', 'volume', 'percent', 'window', 'open', 'cap', 'probes', 'close', 'step', 'top', 'pause' }
-  policies[said] = policies[said] or numbers(said, unpack(names))
-  return policies[said]
-end
+local names = { 'after', 'volume', 'percent', 'window', 'open', 'cap', 'probes', 'close', 'step', 'top', 'pause' }
 
 for i = 3, calls_n, 10 do
   if not known[calls(i)] then
@@ -55,7 +51,7 @@ for i = 1, calls_n, 10 do
   local key, verdict, budget = calls(i), calls(i + 2), numbers(calls(i + 9), 'cap', 'share', 'floor')
   local call = { verdict = verdict, retry_ms = tonumber(calls(i + 3)), took_ms = tonumber(calls(i + 4)) }
   call.jitter, call.why = tonumber(calls(i + 6)), calls(i + 7)
-  local gate, policy, n = open[key] or gate_load(here, key, at), policy_of(calls(i + 8)), #answers
+  local gate, policy, n = open[key] or gate_load(here, key, at), numbers(calls(i + 8), unpack(names)), #answers
   open[key] = gate
   local change = (by_people[verdict] or function() return gate_learn(gate, at, call, policy) end)(gate, call, policy)
   if gate.was ~= '' or gate.s ~= '' then
