@@ -63,3 +63,25 @@ class Group(Part[X, R]):
 
     parts: tuple[Part[Any, Any], ...]
     error: OnError = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class SagaStep(Generic[R]):
+    """A step of a saga.
+
+    Attributes:
+        call: what is done.
+        undo: the task that undoes it; None for what needs no undo.
+        undo_failed: it is undone, too, when it was the one that failed.
+    """
+
+    call: Step[Any, R]
+    undo: "Task[..., Any] | None"
+    undo_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Saga(Part[X, R]):
+    """Steps one after the other; when one fails, those before it are undone. A workflow of its own."""
+
+    steps: tuple[SagaStep[Any], ...]

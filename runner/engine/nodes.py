@@ -15,7 +15,7 @@ from ..wire.scripts import End, Execute
 from ..wire.workflows import How, node_word
 from ..workflow.advance import Advancing
 from ..workflow.draft import FEED
-from ..workflow.values import Missing, read_failure, read_value
+from ..workflow.values import Missing, read_failure, read_value, read_value_or_none
 from .attempt import classify
 from .claim import ServedQueue
 from .survive import TROUBLE, Patience
@@ -129,12 +129,14 @@ class Nodes:
         first: Any = attempt.args[0] if attempt.args else None
         if isinstance(first, dict) and first.keys() == {FEED}:
             scripts, unit = self._advancing.scripts, first[FEED]
-            reading = (
-                read_value(scripts, workflow, unit)
-                if isinstance(unit, int)
-                else read_failure(scripts, workflow, node)
-            )
-            attempt.args = [await reading, *attempt.args[1:]]
+            match unit:
+                case int():
+                    value = await read_value(scripts, workflow, unit)
+                case [int(step)]:
+                    value = await read_value_or_none(scripts, workflow, step)
+                case _:
+                    value = await read_failure(scripts, workflow, node)
+            attempt.args = [value, *attempt.args[1:]]
         return None
 
     async def _ask(self, asked: Sequence[Asked]) -> list[int]:
@@ -196,6 +198,10 @@ def node_end(end: End | None, place: tuple[str, str], outcome: Outcome) -> End |
     if end is None or end.verb not in ("done", "dead"):
         return end
     workflow, edges = place
-    how: How = "cancelled" if isinstance(outcome, Cancelled) else "dead" if end.verb == "dead" else "done"
+    how: How = "dead" if end.verb == "dead" else "done"
+    if isinstance(outcome, Cancelled):
+        how = "cancelled"
+    elif isinstance(outcome, Dead) and outcome.reason == "undecided":
+        how = "undecided"
     word = node_word(how, edges, workflow, codec.node_value(end.result)) if edges else b""
     return end._replace(ms=0, result=b"", node=word)

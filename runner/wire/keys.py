@@ -77,7 +77,7 @@ WORKFLOW_PARTS = {
     "units": "HASH: group -> first bit, members, edge, what runs of units they are",
     "done": "STRING: a bit for each member of a group that has ended",
     "results": "HASH: node -> what it returned, JSON",
-    "aside": "HASH: bit -> the error of a member that is collected; e<round> -> what on_error returned",
+    "aside": "HASH: bit -> the error of a member that is collected; n<node> -> of on_error, of a saga",
     "failures": "HASH: node -> fence, round and how it ended, and its error",
     "dead": "SET: nodes that failed the workflow and have not succeeded since",
     "todo": "SET: what is to be done next; a word is taken out when it was done",

@@ -17,7 +17,7 @@ PAGE_BYTES = 1024 * 1024
 DRAFT_S = 3600
 """How long a draft waits to be begun."""
 
-How = Literal["done", "dead", "cancelled"]
+How = Literal["done", "dead", "undecided", "cancelled"]
 
 
 class Act(NamedTuple):

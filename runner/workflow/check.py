@@ -15,7 +15,7 @@ from uuid import UUID
 
 from ..arguments import FED
 from ..errors import InvalidArguments, InvalidJob, InvalidTask
-from ..parts import Chain, Group, Part, Step
+from ..parts import Chain, Group, Part, Saga, Step
 from ..registry import Registry
 from ..tasks import Task
 
@@ -58,6 +58,9 @@ def check_parts(part: Part[Any, Any], registry: Registry, before: Given | None =
             is_one = error == "fail" and len(kinds) == 1
             name = given[0].name if is_one else "none"
             return Given(list[next(iter(kinds))] if is_one else list, f"a group of {name}")
+        case Saga():
+            msg = "a saga is a workflow of its own, no part of another: let a step of one start the other"
+            raise InvalidJob(msg)
         case _:
             msg = f"{part!r} is no part of a workflow: use task.call(…), chain, group and chord"
             raise InvalidJob(msg)

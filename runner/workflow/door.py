@@ -7,7 +7,7 @@ from ..arguments import converter_of
 from ..client import Client
 from ..clock import SYSTEM_CLOCK
 from ..errors import InvalidJob
-from ..parts import Part, Step
+from ..parts import Part, Saga, Step
 from ..placement import checked_key
 from ..registry import Registry
 from ..settings import Settings
@@ -19,6 +19,7 @@ from .check import Given, check_parts
 from .draft import ERROR, chunks_of, packed, stored
 from .flat import Flat, lay_flat
 from .handle import Workflow
+from .saga import check_saga, lay_saga
 
 R = TypeVar("R", covariant=True)
 
@@ -83,12 +84,15 @@ class Workflows:
             ServerError: as ``enqueue``; start it again with the same id.
         """
         name = secrets.token_hex(8) if id is None else _checked_id(id)
-        given = check_parts(workflow, self._registry)
+        is_saga = isinstance(workflow, Saga)
+        given = (check_saga if is_saga else check_parts)(workflow, self._registry)
         if on_failure not in ("cancel", "finish"):
             msg = f"on_failure= is 'cancel' or 'finish', not {on_failure!r}"
             raise InvalidJob(msg)
-        flat = lay_flat(workflow)
+        flat = lay_saga(workflow) if isinstance(workflow, Saga) else lay_flat(workflow)
         fields = {"policy": on_failure, "error": "" if on_error is None else "1", **self._fields(flat)}
+        if is_saga:
+            fields["saga"] = "1"
         begin = Begin(secrets.token_hex(8), flat.edge, fields)
         await self._draft(name, begin.start, flat, on_error)
         is_new = await self._begin(name, begin)

@@ -17,7 +17,7 @@ CHUNK = 100
 ERROR = "e"
 """The field of the call of ``on_error``."""
 FEED = "$result"
-"""Names, in a node's first argument, the unit whose value it is."""
+"""Names, in a node's first argument, the unit whose value it is; in a list: None where that has none."""
 
 
 class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):

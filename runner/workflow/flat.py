@@ -3,8 +3,8 @@
 Units (nodes and groups) are numbered in the order they are written in, from 0; chains are none: a unit's
 edge leads straight to what follows. An edge is ``>7`` (unit 7 becomes due), ``12.3`` (bit 12 of group 3 is
 set; its own edge follows when it was the last), or ``=word`` (the workflow ends in that state). A node has
-two of them with ``|`` between: when it is done, and when it is not. Values are not passed along edges: a node
-names the unit whose value it takes, and that is read when it runs.
+two of them with ``|`` between: when it is done, and when it is not; a saga's have more. Values are not passed
+along edges: a node names the unit whose value it takes, and that is read when it runs.
 """
 
 from collections.abc import Iterator
@@ -35,13 +35,13 @@ class Node:
     Attributes:
         number: of the unit.
         call: what is called.
-        feed: the unit whose value is its first argument; None for none.
+        feed: the unit whose value is its first argument; in a list: None where that has none. None for none.
         edges: see above.
     """
 
     number: int
     call: Step[Any, Any]
-    feed: int | None
+    feed: int | list[int] | None
     edges: str
 
 

@@ -11,6 +11,7 @@ from ..wire.keys import keys_of
 from ..wire.workflows import Act
 from .advance import Advancing
 from .failure import UnknownWorkflow, WorkflowFailed
+from .standing import StepStanding, read_steps
 from .values import read_value
 
 R = TypeVar("R", covariant=True)
@@ -24,7 +25,7 @@ class WorkflowInfo:
 
     Attributes:
         id: the workflow's.
-        state: ``running``, ``succeeded``, ``failed`` or ``cancelled``.
+        state: ``running``, ``succeeded``, ``failed``, ``cancelled``; sagas: ``undone``, ``needs_attention``.
         nodes: calls it has.
         succeeded: of them, those that did.
         failed: of them, those that died or were cancelled, and have not succeeded since.
@@ -135,6 +136,10 @@ class Workflow(Generic[R]):
             int(number),
         )
 
+    async def steps(self) -> list[StepStanding]:
+        """Say how each step of a saga stands, and its undo; empty for other workflows."""
+        return await read_steps(self._advancing.scripts, self.id)
+
     async def progress(self) -> float:
         """Say how much of it has succeeded: a share from 0 to 1."""
         info = await self.info()
@@ -143,12 +148,14 @@ class Workflow(Generic[R]):
     async def cancel(self) -> bool:
         """Cancel it: nodes that wait are cancelled, running ones are asked to stop, nothing more begins.
 
+        Of a saga the step under way comes to its end, and then what has happened is undone.
+
         Returns:
             Whether there was anything to cancel.
         """
-        if (await self.info()).state in ("succeeded", "cancelled"):
+        if (await self.info()).state in ("succeeded", "cancelled", "undone"):
             return False
-        return await self._do("stop", "-") == "cancelled"
+        return await self._do("stop", "-") in ("cancelled", "running")
 
     async def retry(self) -> bool:
         """Let one that failed or was cancelled go on: what failed is done again, what succeeded is not.
@@ -157,7 +164,7 @@ class Workflow(Generic[R]):
             Whether there was anything to do again.
         """
         info = await self.info()
-        if info.state in ("running", "succeeded"):
+        if info.state in ("running", "succeeded", "undone"):
             return False
         return await self._do("again", str(info.round)) is not None
 

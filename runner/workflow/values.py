@@ -50,6 +50,12 @@ async def read_value(scripts: FlowScripts, workflow: str, unit: int) -> Any:
     return values
 
 
+async def read_value_or_none(scripts: FlowScripts, workflow: str, node: int) -> Any:
+    """Give what a node returned as plain JSON; None when it has not succeeded."""
+    [value] = await _read(scripts, workflow, "results", [str(node)])
+    return None if value is None else msgspec.json.decode(value)
+
+
 async def _read_page(scripts: FlowScripts, workflow: str, members: Members, start: int) -> list[Any]:
     stop = min(start + PAGE, members.count)
     units = list(units_of(members.values, start, stop))

@@ -11,7 +11,7 @@
 local is_there, flow, given = redis.call('EXISTS', state) == 1, flow_of(own, id, 0), {}
 for i = 1, nodes_n do
   local node = nodes(i)
-  if not is_there or redis.call('HEXISTS', flow.results, node) + redis.call('HEXISTS', flow.aside, node) > 0 then
+  if not is_there or redis.call('HEXISTS', flow.results, node) + redis.call('HEXISTS', flow.aside, 'n' .. node) > 0 then
     given[i] = 0
   elseif flow.goes_on or string.sub(node, 1, 1) == 'e' or redis.call('SISMEMBER', flow.dead, node) == 1 then
     given[i] = 1

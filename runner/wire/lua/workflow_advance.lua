@@ -10,9 +10,9 @@
 -- ARGV  acts    rest  verb and four words; repeated, at most 200
 --
 -- verb  words
--- end   node, how (done, dead, cancelled) and fence with a space between, edges, what it returned or its error (JSON)
+-- end   node, how (done, dead, undecided, cancelled) and fence with a space between, edges, what it returned or its error (JSON)
 -- did   a word of what was to be done, words with spaces between that follow it, '', ''
--- stop  '' four times: cancel it
+-- stop  '' four times: cancel it; a saga turns back, once the node under way has ended
 -- again the round that ended, '' three times: go on after a failure or a cancellation
 --
 -- GIVES state, round, 1 if what becomes due is done, then up to 100 words of what is to be done;
@@ -38,11 +38,16 @@ local act = {
     end
   end,
   stop = function()
+    if flow.is_saga then
+      redis.call('HSET', state, 'turned', '1')
+      flow.is_turned = true
+      return
+    end
     flow.is = flow.goes_on and 'running' or flow.is
     flow_conclude(flow, 'cancelled', '', 'null')
   end,
   again = function(round)
-    if flow.is ~= 'running' and flow.is ~= 'succeeded' and flow.round == round then
+    if flow.is ~= 'running' and flow.is ~= 'succeeded' and flow.is ~= 'undone' and flow.round == round then
       flow_reopen(flow)
     end
   end,
