@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from .workflow.failure import UnknownWorkflow, WorkflowFailed
     from .workflow.handle import Workflow, WorkflowInfo
     from .workflow.plan import chain, chord, group
+    from .workflow.saga import saga, step
+    from .workflow.standing import StepStanding
     from .workflow.values import NodeOutcome
 
 _PLACES = {
@@ -117,6 +119,8 @@ _PLACES = {
     "workflow.failure": ("UnknownWorkflow", "WorkflowFailed"),
     "workflow.handle": ("Workflow", "WorkflowInfo"),
     "workflow.plan": ("chain", "chord", "group"),
+    "workflow.saga": ("saga", "step"),
+    "workflow.standing": ("StepStanding",),
     "workflow.values": ("NodeOutcome",),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
@@ -164,6 +168,7 @@ __all__ = [
     "SignalTimeout",
     "Snooze",
     "SoftTimeout",
+    "StepStanding",
     "Task",
     "Undecided",
     "Unique",
@@ -178,6 +183,8 @@ __all__ = [
     "cron",
     "every",
     "group",
+    "saga",
+    "step",
     "task",
 ]
 

@@ -12,12 +12,23 @@ class WorkflowFailed(JobFailed):
 
     Attributes:
         node: its number; ``runner workflows show ID`` draws where it stands.
+        state: ``failed``; of a saga ``undone`` (by the node that failed, and all before it is undone) or
+            ``needs_attention`` (the node is the undo that died, or the step that nobody knows of).
     """
 
-    def __init__(self, node: str, type: str, message: str, traceback: str = "") -> None:  # noqa: A002 - as its attribute
+    def __init__(
+        self,
+        node: str,
+        type: str,  # noqa: A002 - as its attribute
+        message: str,
+        traceback: str = "",
+        state: str = "failed",
+    ) -> None:
         super().__init__(type, message, traceback)
-        self.args = (node, type, message, traceback)
+        self.args = (node, type, message, traceback, state)
         self.node = node
+        self.state = state
 
     def __str__(self) -> str:
-        return f"node {self.node}: {super().__str__()}"
+        end = "" if self.state == "failed" else f"{self.state}, "
+        return f"{end}node {self.node}: {super().__str__()}"

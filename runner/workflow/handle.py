@@ -94,8 +94,9 @@ class Workflow(Generic[R]):
             msg = f"workflow {self.id} has not ended within {timeout_s:g} s; it goes on"
             raise ResultTimeout(msg) from None
         except JobFailed as failed:
-            node = (await self.info()).failed_node
-            raise WorkflowFailed(node, failed.type, failed.message, failed.traceback) from None
+            info = await self.info()
+            told = (failed.type, failed.message, failed.traceback)
+            raise WorkflowFailed(info.failed_node, *told, info.state) from None
         if isinstance(value, dict) and value.keys() == {"$group"}:
             value = await read_value(self._advancing.scripts, self.id, value["$group"])
         return self._rebuilt(value)
