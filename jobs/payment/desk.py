@@ -105,12 +105,12 @@ class Desk:
         it finds that. Of any other it is found out what happened; nothing is sent.
         """
         holder = Holder(job, fence, secrets.token_hex(8))
-        begun = await self._begin(request, holder, 1, replays=False)
+        begun = await self._begin(request, holder, 1, withdraws=True)
         if begun.verb in ("ask", "look"):
             step, said = await self._look(begun.operation)
             if begun.verb != "ask" or step.to is not State.CREATED or step.wait_s:
                 return await self._write(begun.operation, holder.token, step, said)
-            begun = await self._begin(request, holder, 1, is_asked=True, replays=False)
+            begun = await self._begin(request, holder, 1, is_asked=True, withdraws=True)
         if begun.verb == "send":
             step = Step(to=State.REJECTED, reason="withdrawn before it was sent", evidence="withdrawn")
             return await self._write(begun.operation, holder.token, step, None)
@@ -123,11 +123,17 @@ class Desk:
         attempt: int,
         *,
         is_asked: bool = False,
-        replays: bool = True,
+        withdraws: bool = False,
     ) -> Begun:
-        lease_s, safe_s = 2 * self._timeout_s + MARGIN_S, self._safe_s if replays else 0
+        lease_s, safe_s = 2 * self._timeout_s + MARGIN_S, 0 if withdraws else self._safe_s
         return await self.store.begin(
-            request, holder, lease_s=lease_s, safe_s=safe_s, attempt=attempt, is_asked=is_asked
+            request,
+            holder,
+            lease_s=lease_s,
+            safe_s=safe_s,
+            attempt=attempt,
+            is_asked=is_asked,
+            withdraws=withdraws,
         )
 
     async def _move(self, begun: Begun, token: str) -> Turn:

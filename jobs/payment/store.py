@@ -74,8 +74,12 @@ class Store:
         attempt: int = 1,
         is_asked: bool = False,
         only_looks: bool = False,
+        withdraws: bool = False,
     ) -> Begun:
-        """Take an operation in hand; one round trip. Who ``only_looks`` is never given one to send."""
+        """Take an operation in hand; one round trip. Who ``only_looks`` is never given one to send.
+
+        Who ``withdraws`` one sends nothing either: no cap of a card keeps it from being closed.
+        """
         op_id = request.op_id(self._account)
         fields = {**_written(request), "attempt": attempt, "key": request.key(self._account, attempt)}
         keys = (
@@ -93,7 +97,8 @@ class Store:
             round(lease_s * 1000),
             2 if only_looks else int(is_asked),
         )
-        reply = await self._run("begin", keys, (*args, round(safe_s * 1000), self._caps, *_flat(fields)))
+        caps = "none" if withdraws else self._caps
+        reply = await self._run("begin", keys, (*args, round(safe_s * 1000), caps, *_flat(fields)))
         return Begun(reply[0].decode(), int(reply[1]) / 1000, Operation(_table(reply[2:])))
 
     async def record(

@@ -85,11 +85,11 @@ class Workflows:
         """
         name = secrets.token_hex(8) if id is None else _checked_id(id)
         is_saga = isinstance(workflow, Saga)
-        given = (check_saga if is_saga else check_parts)(workflow, self._registry)
+        given = check_saga(workflow, self._registry) if is_saga else check_parts(workflow, self._registry)
         if on_failure not in ("cancel", "finish"):
             msg = f"on_failure= is 'cancel' or 'finish', not {on_failure!r}"
             raise InvalidJob(msg)
-        flat = lay_saga(workflow) if isinstance(workflow, Saga) else lay_flat(workflow)
+        flat = lay_saga(workflow) if is_saga else lay_flat(workflow)
         fields = {"policy": on_failure, "error": "" if on_error is None else "1", **self._fields(flat)}
         if is_saga:
             fields["saga"] = "1"

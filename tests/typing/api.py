@@ -16,12 +16,15 @@ from runner import (
     Retry,
     Runner,
     Settings,
+    StepStanding,
     Unique,
     Workflow,
     backoff,
     chain,
     chord,
     group,
+    saga,
+    step,
     task,
 )
 from runner.health import Readiness
@@ -126,6 +129,19 @@ async def flow(runner: Runner) -> None:
     assert_type(await runner.start(count.map(["a", "b"])), Workflow[list[int]])
     assert_type(await runner.start(count.starmap([("a",), ("b",)])), Workflow[list[int]])
     assert_type(await runner.start(merge.chunks([1, 2, 3], 2)), Workflow[list[bytes]])
+
+
+@task
+async def unpack(ctx: Context, packed: str | None, order: str, boxes: int = 1) -> None: ...
+
+
+async def undoing(runner: Runner) -> None:
+    """A saga is of what its last step gives; an undo takes its step's result, or None, and its arguments."""
+    packing = step(plain.call("o-1", boxes=2), undo=unpack)
+    flow = await runner.start(saga(packing, step(count.call("o-1"), undo_failed=False)))
+    assert_type(flow, Workflow[int])
+    assert_type(await flow.steps(), list[StepStanding])
+    assert_type(await runner.start(saga(packing)), Workflow[str])
 
 
 def mixed() -> Iterator[Call[Any]]:

@@ -1,6 +1,6 @@
 """Mistakes that a type checker finds before anything runs. A line that is wrong says which rule it breaks."""
 
-from runner import Context, Runner, backoff, chain, chord, group, task
+from runner import Context, Runner, backoff, chain, chord, group, saga, step, task
 
 
 @task
@@ -45,6 +45,17 @@ async def wrong_workflows(runner: Runner) -> None:
     group(ship.call("o-1"), "o-2")  # error: reportArgumentType
     await runner.start(chain(weigh.call(), weigh.call(["b"]).fixed()))  # error: reportArgumentType
     await runner.start(ship.call("o-1"), on_failure="ignore")  # error: reportArgumentType
+
+
+@task
+async def unship(ctx: Context, shipped: int | None, order: str) -> None: ...
+
+
+async def wrong_sagas() -> None:
+    step(ship.call("o-1"), undo=unship)  # error: reportArgumentType
+    step(ship.call("o-1"), undo=unship.call(None, "o-1"))  # error: reportArgumentType
+    step(ship)  # error: reportArgumentType
+    saga(ship.call("o-1"))  # error: reportArgumentType
 
 
 async def wrong_results(runner: Runner) -> int:

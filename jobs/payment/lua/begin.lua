@@ -16,7 +16,7 @@
 -- ARGV  lease_ms  int   length of the lease
 -- ARGV  asked     int   1: the gateway was asked and does not know the operation; 2: nothing will be sent, only looked at
 -- ARGV  safe_ms   int   so long after its first send a key is sure to be honoured; 0 never
--- ARGV  caps      str   "count ms count ms": so many declined attempts of a card in so many ms
+-- ARGV  caps      str   "count ms count ms": so many declined attempts of a card in so many ms; none: not asked for
 -- ARGV  fields    rest  name, value: the operation as it is when it is new; repeated
 -- GIVES what to do, ms, and the operation as name, value, …
 -- GIVES send, replay, look, ask: it is yours; done: it is closed; wait: somebody has it so long (ms); rest: the gateway
@@ -49,7 +49,7 @@ local reopens = state == 'declined_soft'
 if rests > 0 and (not state or reopens or state == 'created') then
   return give('rest', rests)
 end
-local rest_ms = asks.kind == 'charge' and (not state or reopens) and exhausted(declines, at, caps)
+local rest_ms = caps ~= 'none' and asks.kind == 'charge' and (not state or reopens) and exhausted(declines, at, caps)
 if rest_ms then
   return give('capped', rest_ms)
 elseif not state then

@@ -44,6 +44,10 @@ async def test_a_payment_that_is_required_is_made_or_fails(shop):
     with pytest.raises(JobFailed, match="payment of order o-2 was declined: stolen_card"):
         await shop.run(require_payment, *declined)
     assert await shop.run(undo_payment, None, *declined) == "nothing"
+    capped = ("o-3", *declined[1:])
+    with pytest.raises(JobFailed, match="payment of order o-3 was declined: card_blocked"):
+        await shop.run(require_payment, *capped)
+    assert await shop.run(undo_payment, None, *capped) == "nothing"
 
 
 async def test_the_undo_gives_back_what_was_taken_once(shop):
