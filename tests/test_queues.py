@@ -4,11 +4,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from runner import Runner, Settings, task
 from runner.dead_letters import Edit, Tally
 from runner.errors import ChangeRefused, InvalidArguments, JobCancelled, UnknownJob
-from runner.inspector import JobFilter
+from runner.inspector import Inspector, JobFilter, JobPage
+from runner.queues import Queues
+from runner.wire.keys import keys_of
+from runner.wire.scripts import Scripts
 
 
 @task
@@ -73,6 +77,24 @@ async def test_a_purge_goes_on_where_it_stopped(runner: Runner) -> None:
     tally = await runner.queues.purge("default", cursor=stopped[0].cursor)
     assert stopped[0].done + tally.done == 150
     assert tally.looked == 150 - stopped[0].looked
+
+
+async def test_a_job_that_starts_while_it_is_purged_runs_on(runner: Runner, redis: Redis) -> None:
+    """The list said that it waits; nobody asks it to stop, and it is not counted as cancelled."""
+    keys = keys_of("default")
+
+    class Late(Inspector):
+        async def jobs(self, *args: Any, **options: Any) -> JobPage:
+            page = await super().jobs(*args, **options)
+            scripts = Scripts(redis.execute_command)
+            await scripts.claim(keys, token="t", worker="w", limit=10, lease_ms=60_000)
+            return page
+
+    late = Late(runner.client.execute, info=runner.client.info, queues=["default"])
+    await runner.enqueue(pay, "o-1", 1)
+    tally = await Queues(runner.client, late, runner.dead).purge("default")
+    assert (tally.matched, tally.done, tally.gone) == (1, 0, 1)
+    assert await redis.zcard(keys.abort) == 0
 
 
 async def test_a_drain_waits_until_nothing_is_ready_or_running(runner: Runner) -> None:

@@ -55,6 +55,19 @@ async def test_a_reading_goes_through_all_lists_page_by_page(runner: Runner, red
         assert sorted(seen[:3]) + seen[3:] == expected + [(f"s{n}", "scheduled") for n in range(5)]
 
 
+async def test_running_jobs_come_in_steps_of_the_server(runner: Runner, redis: Redis) -> None:
+    """Too many for one step: none is left out, and what waits comes behind them."""
+    await put(redis, *(f"r{n}" for n in range(500)))
+    await put(redis, *(f"s{n}" for n in range(200)))
+    for token in "tu":
+        await Scripts(redis.execute_command).claim(KEYS, token=token, worker="w", limit=500, lease_ms=60_000)
+    await put(redis, "waits")
+    seen: list[str] = []
+    page = await runner.inspector.find(limit=10_000, look=10_000)
+    seen += [job.id for job in page.jobs]
+    assert (len(set(seen)), seen[-1], page.cursor) == (701, "waits", "")
+
+
 async def test_a_running_job_names_its_worker(runner: Runner, redis: Redis) -> None:
     """Who, and since when by the server's clock."""
     await put(redis, "a")
