@@ -78,7 +78,7 @@ async def read_waiting(
         if not at_ms:  # the first page fixes the moment
             at_ms, _ = await scripts.page(keys, limit=1)
         since_ms, until_ms = (0, at_ms) if state is JobState.READY else (at_ms + 1, 0)
-        size = min(MAX_PAGE, look - looked)
+        size = min(MAX_PAGE, look - looked, limit - len(found) if wanted == ANY else MAX_PAGE)
         _, named = await scripts.page(
             keys, since_ms=since_ms, until_ms=until_ms, after=(place.due_ms, place.job_id), limit=size
         )
