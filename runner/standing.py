@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .inspector import QueueStanding
+from .inspector.door import standing_of
 from .wire import codec
 from .wire.keys import PARKED, Keys, Layout, keys_of
+from .wire.queue_scripts import QueueScripts
 from .wire.scripts import Execute
 
 MAX_JOBS = 1000
@@ -48,46 +51,12 @@ class Waiting:
     jobs: int
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How many jobs a queue holds, by state.
-
-    Attributes:
-        queue: its name.
-        ready: due, and not claimed.
-        scheduled: due later.
-        running: workers have them.
-        dead: dead letters.
-        gates: gates that hold jobs up.
-        oldest_ready_s: how long the first has been due; 0 for none.
-    """
-
-    queue: str
-    ready: int
-    scheduled: int
-    running: int
-    dead: int
-    gates: int
-    oldest_ready_s: float
-
-
-async def depths(execute: Execute, queues: Iterable[str], layout: Layout) -> list[Depth]:
-    """Give how deep these queues are; eight commands each, O(log n)."""
-    now_ms = await _now_us(execute) // 1000
-    return await asyncio.gather(*(_depth(execute, keys_of(name, layout), now_ms) for name in queues))
-
-
-async def _depth(execute: Execute, keys: Keys, now_ms: int) -> Depth:
-    (first, ready), held, running, dead, gates = await asyncio.gather(
-        _ready(execute, keys, now_ms, now_ms),
-        execute("ZCARD", keys.queue),
-        execute("HLEN", keys.running),
-        execute("ZCARD", keys.dead),
-        execute("ZCOUNT", keys.gates, now_ms, "+inf"),
-    )
-    # What runs stands in the queue at the end of its lease, so behind now.
-    oldest_s = max(0.0, (now_ms - first[0]) / 1000) if first else 0.0
-    return Depth(keys.name, ready, max(0, held - ready - running), running, dead, gates, oldest_s)
+async def depths(execute: Execute, queues: Iterable[str], layout: Layout) -> list[QueueStanding]:
+    """Say how each of these queues stands; one round trip."""
+    scripts = QueueScripts(execute)
+    keys = [keys_of(name, layout) for name in queues]
+    found = await asyncio.gather(*(scripts.standing(each) for each in keys))
+    return [standing_of(each.name, raw) for each, raw in zip(keys, found, strict=True)]
 
 
 async def claimed(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import ServerError
-from ..standing import Depth, depths
+from ..inspector import QueueStanding
+from ..standing import depths
 from ..wire.keys import Layout
 from ..wire.passing import TROUBLE
 from ..wire.scripts import Execute
@@ -100,7 +101,7 @@ class Health:
     async def metrics_text(self) -> str:
         """Give all metrics in Prometheus' text format; counted from the first call on.
 
-        Six commands a queue, in two trips. When the server does not answer within 2 s, ``runner_server_up``
+        One round trip. When the server does not answer within 2 s, ``runner_server_up``
         is 0 and the queues' metrics are absent.
 
         Raises:
@@ -159,12 +160,12 @@ class Health:
             "queues": {depth.queue: {"ready": depth.ready, "running": depth.running} for depth in found},
         }
 
-    async def _depths(self) -> list[Depth]:
+    async def _depths(self) -> list[QueueStanding]:
         async with asyncio.timeout(ANSWER_S):
             return await depths(self._execute(), self._queues, self._layout)
 
 
-def _gauges(found: Iterable[Depth]) -> Mapping[str, Mapping[str, float]]:
+def _gauges(found: Iterable[QueueStanding]) -> Mapping[str, Mapping[str, float]]:
     return {
         "runner_queue_ready": {depth.queue: depth.ready for depth in found},
         "runner_queue_scheduled": {depth.queue: depth.scheduled for depth in found},

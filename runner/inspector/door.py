@@ -215,6 +215,7 @@ def standing_of(queue: str, raw: RawStanding) -> QueueStanding:
         running=raw.running,
         dead=raw.dead,
         suspects=raw.suspects,
+        gates=raw.gates,
         ready_since_ms=None if raw.ready_since_ms < 0 else raw.ready_since_ms,
         paused_at_ms=raw.paused_at_ms or None,
         paused_by=raw.paused_by.decode(errors="replace"),

@@ -20,6 +20,7 @@ class QueueStanding:
         running: jobs that a worker has; of stock arq workers those among the first 100 due.
         dead: dead letters.
         suspects: jobs that wait to run alone, because their workers died; they count as scheduled too.
+        gates: gates that hold jobs up.
         ready_since_ms: from when the first ready job could start; None without any.
         paused_at_ms: since when no job may start; None when it is not paused.
         paused_by: who paused it.
@@ -32,6 +33,7 @@ class QueueStanding:
     running: int
     dead: int
     suspects: int
+    gates: int
     ready_since_ms: int | None
     paused_at_ms: int | None
     paused_by: str

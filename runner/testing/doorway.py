@@ -69,15 +69,21 @@ class Doorway:
             yield
 
     async def look(self, link: Link, *command: Any) -> Any:
-        """Send a command past all faults."""
-        return await self._pass_plain(link, command)
+        """Send a command past all faults; a script sees the moved time, too."""
+        if command[0] not in ("EVAL", "EVALSHA"):
+            return await self._pass_plain(link, command)
+        known = self._script(command)
+        if known is None:
+            msg = "not seen yet"
+            raise NoScriptError(msg)
+        return await self._send(link, "EVAL", self.shifted(known.source), *command[2:])
 
     def _pass(self, link: Link, command: tuple[Any, ...]) -> asyncio.Future[Any]:
         if self.is_process_dead:
             return _failed(Crash("the process is dead"))
         if command[0] not in ("EVAL", "EVALSHA"):
             return self._pass_plain(link, command)
-        known = self._known.get(command[1]) if command[0] == "EVALSHA" else self._learn(command[1])
+        known = self._script(command)
         if known is None:  # then its source is sent, which is what can be shifted
             return _failed(NoScriptError("not seen yet"))
         shifted = ("EVAL", self.shifted(known.source), *command[2:])
@@ -87,6 +93,10 @@ class Doorway:
         # Nothing that comes later in this turn of the loop may leave a process that dies.
         self.is_process_dead = self.has_worker and fault.kind in ("crash", "crash_after")
         return _started(self._meet(fault, link, shifted))
+
+    def _script(self, command: tuple[Any, ...]) -> Known | None:
+        """Give the script that a command runs; None for one that was not sent as a whole yet."""
+        return self._known.get(command[1]) if command[0] == "EVALSHA" else self._learn(command[1])
 
     async def _meet(self, fault: Fault, link: Link, command: tuple[Any, ...]) -> Any:
         match fault.kind:

@@ -28,6 +28,7 @@ class RawStanding(NamedTuple):
     ready_since_ms: int
     paused_at_ms: int
     paused_by: bytes
+    gates: int
 
 
 class Named(NamedTuple):
@@ -68,7 +69,7 @@ class QueueScripts:
 
     async def standing(self, keys: Keys, *, now_ms: int = 0) -> RawStanding:
         """Count the jobs of a queue."""
-        names = (keys.queue, keys.running, keys.suspects, keys.dead, keys.paused)
+        names = (keys.queue, keys.running, keys.suspects, keys.dead, keys.gates, keys.paused)
         return RawStanding(*await self._run("queue_standing", names, (keys.arq, now_ms)))
 
     async def page(

@@ -130,7 +130,7 @@ def test_what_the_server_does_not_tell_is_not_ok() -> None:
 
 
 def queue(**counts: Any) -> QueueStanding:
-    nothing: dict[str, Any] = {"ready": 0, "scheduled": 0, "running": 0, "dead": 0, "suspects": 0}
+    nothing: dict[str, Any] = {"ready": 0, "scheduled": 0, "running": 0, "dead": 0, "suspects": 0, "gates": 0}
     nothing |= {"queue": "default", "at_ms": 5_000_000, "ready_since_ms": None}
     return QueueStanding(**{**nothing, "paused_at_ms": None, "paused_by": "", **counts})
 

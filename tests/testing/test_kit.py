@@ -8,6 +8,7 @@ import pytest
 from runner import GiveUp, RateLimit, Retry, Runner, Settings, Snooze, backoff, every, task
 from runner.errors import ServerError
 from runner.outcome import Dead, Queued, Retrying, Snoozed, Succeeded
+from runner.standing import depths
 from runner.testing import FAULTS
 from runner.testing.doorway import verb_of
 from runner.wire import lua_loader
@@ -145,6 +146,16 @@ async def test_days_pass_at_once(runner_kit):
         await kit.time.advance("1h1m")
         assert [type(each.outcome) for each in await kit.drain()] == [Succeeded]
         assert (await kept.info()).state == "unknown", "its result was kept for an hour"
+
+
+async def test_the_kit_itself_sees_queues_in_the_moved_time(runner_kit):
+    """Else a drain would end before the worker claims what time has made due."""
+    async with runner_kit(tasks=[charge]) as kit:
+        await kit.runner.enqueue(charge.using(delay=60), "o-1")
+        for ready in (0, 1):
+            [queue] = await depths(kit._look, ["default"], "classic")
+            assert (queue.ready, queue.scheduled) == (ready, 1 - ready)
+            await kit.time.advance("2m")
 
 
 async def test_schedules_tick_when_their_time_is_moved_to(runner_kit):

@@ -4,11 +4,12 @@
 -- KEYS  running   hash  job id -> token fence worker alone
 -- KEYS  suspects  zset  jobs that wait to run alone
 -- KEYS  dead      zset  dead letters
+-- KEYS  gates     zset  gate -> until when it holds jobs up (ms)
 -- KEYS  paused    hash  there while the queue is paused: at (ms), by
 -- ARGV  arq       str   prefix of arq's keys
 -- ARGV  now_ms    int   0 = ask the server
 -- GIVES now ms, ready, scheduled, running, dead, suspects, due ms of the first ready job (-1: none),
--- GIVES paused at ms (0: it is not), by whom
+-- GIVES paused at ms (0: it is not), by whom, gates that hold jobs up
 -- FAILS nothing
 -- COST  O(log n); looks at up to 1,000 running entries, and at the first 100 due jobs for leases of stock workers
 -- USES  now text vacant due_of
@@ -32,4 +33,5 @@ local counts = { at, due - leased + parked, scheduled, held + leased, redis.call
 local first, parked_first = tonumber(lot.dues[1] or ''), tonumber(due_of(head[2] or ''))
 counts[7] = first and parked_first and math.min(first, parked_first) or first or parked_first or -1
 counts[8], counts[9] = tonumber(since or 0), by or ''
+counts[10] = redis.call('ZCOUNT', gates, text(at), '+inf')
 return counts

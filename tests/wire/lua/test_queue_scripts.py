@@ -37,7 +37,7 @@ async def test_a_standing_counts_every_job_once(desk: Any, looks: Any) -> None:
 async def test_an_empty_queue_stands_at_nothing(desk: Any, looks: Any) -> None:
     """No first job, no pause."""
     standing = await looks.standing(desk.keys, now_ms=desk.now_ms)
-    assert standing == (desk.now_ms, 0, 0, 0, 0, 0, -1, 0, b"")
+    assert standing == (desk.now_ms, 0, 0, 0, 0, 0, -1, 0, b"", 0)
 
 
 async def test_nothing_of_a_paused_queue_is_claimed(desk: Any, looks: Any) -> None:
