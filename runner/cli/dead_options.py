@@ -10,6 +10,7 @@ from ..clock import SYSTEM_CLOCK
 from ..dead_letters import Edit, Filter
 from ..settings.units import parse_duration
 from .asking import read_json, refuse_unless
+from .completing import queue_names
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="These only.")]
 Task = Annotated[str, typer.Option(help="Name of the task; * and ? stand for any.")]
@@ -17,7 +18,7 @@ Reason = Annotated[str, typer.Option(help="Why it died: max_tries, gave_up, pois
 Error = Annotated[str, typer.Option(help="Class of the last error, with or without module; * and ?.")]
 Host = Annotated[str, typer.Option(help="Host of a URL among the arguments; * and ?.")]
 Text = Annotated[str, typer.Option(help="Anywhere in id, arguments, error.")]
-Queue = Annotated[str | None, typer.Option(help="Of this queue only.")]
+Queue = Annotated[str | None, typer.Option(help="Of this queue only.", autocompletion=queue_names)]
 Since = Annotated[
     str | None, typer.Option(metavar="WHEN", help="Died then or later: 2h (ago), 2026-11-05T10:00Z.")
 ]

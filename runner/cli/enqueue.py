@@ -15,27 +15,22 @@ from ..registry import Registry
 from ..settings.units import parse_duration
 from ..tasks import Task
 from .asking import read_json, refuse_unless
+from .completing import queue_names, task_names
 from .connected import run
 from .showing import print_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-def _tasks(incomplete: str) -> list[str]:
-    """Complete names of tasks; says nothing where settings are wrong."""
-    try:
-        return [task.name for task in Runner.from_settings().registry if task.name.startswith(incomplete)]
-    except Exception:  # noqa: BLE001 - a shell asks while somebody types
-        return []
-
-
 @app.command()
 def enqueue(
-    name: Annotated[str, typer.Argument(metavar="TASK", autocompletion=_tasks)],
+    name: Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names)],
     args: Annotated[
         list[str] | None, typer.Argument(metavar="JSON…", help="Arguments; NAME=JSON for one by name.")
     ] = None,
-    queue: Annotated[str | None, typer.Option(help="Instead of the task's.")] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="Instead of the task's.", autocompletion=queue_names)
+    ] = None,
     key: Annotated[str | None, typer.Option(help="Id of the job: the same key makes no second one.")] = None,
     delay: Annotated[str, typer.Option(metavar="10m", help="Due so much later.")] = "",
     until: Annotated[str, typer.Option(metavar="WHEN", help="Due then: 2026-11-05T10:00Z.")] = "",

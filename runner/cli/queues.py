@@ -12,6 +12,7 @@ from ..app import Runner
 from ..inspector import JobFilter, QueueStanding
 from ..queues import Queues
 from ..settings.units import parse_duration
+from .completing import queue_names
 from .connected import actor, run
 from .dead_options import Cursor, DryRun, Yes
 from .inspecting import QUEUE_COLUMNS, queue_plain, queue_row
@@ -21,8 +22,8 @@ from .showing import print_json, print_jsonl, print_table
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
-Name = Annotated[str, typer.Argument(metavar="QUEUE")]
-Names = Annotated[list[str], typer.Argument(metavar="QUEUE…")]
+Name = Annotated[str, typer.Argument(metavar="QUEUE", autocompletion=queue_names)]
+Names = Annotated[list[str], typer.Argument(metavar="QUEUE…", autocompletion=queue_names)]
 
 
 @app.command("list")

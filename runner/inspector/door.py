@@ -12,9 +12,10 @@ from ..wire.keys import Keys, Layout, keys_of
 from ..wire.queue_scripts import QueueScripts, RawStanding
 from ..wire.scripts import Execute
 from .detail import read_detail
+from .groups import read_groups
 from .pages import ANY, STATES, WAITING, JobFilter, read_running, read_waiting, row_of_letter
 from .presence import MAX_WORKERS, read_workers, totals_of
-from .values import JobDetail, JobPage, JobRow, Overview, QueueStanding, WorkerStanding
+from .values import DeadGroups, JobDetail, JobPage, JobRow, Overview, QueueStanding, WorkerStanding
 
 Info = Callable[[str, str], Awaitable[JobInfo]]
 """Gives what the client knows of a job, by queue and id."""
@@ -150,6 +151,15 @@ class Inspector:
         page = await self._dead.find(asked, queue=queue, cursor=cursor, limit=limit, look=look)
         rows = [row_of_letter(letter) for letter in page.letters]
         return JobPage(rows, page.cursor and begin + page.cursor, page.looked)
+
+    async def dead_groups(self, *, queue: str | None = None, look: int = 2000) -> DeadGroups:
+        """Count dead letters that died alike: by queue, task, reason, class of the error and host.
+
+        Args:
+            queue: of this queue only; None for all.
+            look: letters to look at, at most: 100 a round trip, of each queue the newest first.
+        """
+        return await read_groups(self._dead, queue=queue, look=look)
 
     async def job(self, job_id: str, *, queue: str | None = None) -> JobDetail:
         """Give all that is known of one job, of whichever queue; three round trips.

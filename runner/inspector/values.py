@@ -109,6 +109,46 @@ class JobPage:
     looked: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeadGroup:
+    """Dead letters that died alike.
+
+    Attributes:
+        queue: name of their queue.
+        task: of their task.
+        reason: a word of ``outcome.DEAD_REASONS``.
+        error: class of their last error; empty for none.
+        host: first host of a URL among the arguments, as a webhook's; empty for none.
+        count: how many were counted.
+        newest_at_ms: when the last of them died.
+        newest_id: that job.
+    """
+
+    queue: str
+    task: str
+    reason: str
+    error: str
+    host: str
+    count: int
+    newest_at_ms: int
+    newest_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadGroups:
+    """Dead letters by how they died.
+
+    Attributes:
+        groups: the largest first.
+        looked: how many letters were counted, the newest first.
+        is_all: whether there are no more.
+    """
+
+    groups: Sequence[DeadGroup]
+    looked: int
+    is_all: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
     """One job in full.

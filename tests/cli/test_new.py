@@ -41,6 +41,25 @@ def test_a_new_project_runs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "tasks")
 
 
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("jo", "jobs"),
+        ("jobs ca", "cancel"),
+        ("enqueue p", "pay"),
+        ("queues pause d", "default"),
+        ("jobs list --queue b", "bulk"),
+    ],
+)
+def test_a_shell_completes(cli: Cli, monkeypatch: pytest.MonkeyPatch, typed: str, completed: str) -> None:
+    """Commands, and names of tasks and queues by the settings of the folder."""
+    words = ["runner", *typed.split()]
+    monkeypatch.setenv("_RUNNER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(words))
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    assert cli()[1].split() == [completed]
+
+
 class _Gone(io.StringIO):
     """Somebody who has closed the pipe, as head does."""
 

@@ -154,6 +154,26 @@ async def test_a_job_says_why_it_waits(runner: Runner, redis: Redis) -> None:
     assert (row.state, row.reason, row.error) == ("dead", "max_tries", "E: m")
 
 
+async def test_dead_letters_are_counted_by_how_they_died(runner: Runner, redis: Redis) -> None:
+    """Queue, task, reason, error and host; bounded, and it says whether it saw all."""
+    for n in range(150):
+        is_down = n % 3 == 0
+        url = f"https://{'down' if is_down else 'slow'}.example.com/{n}"
+        note = json.dumps({"n": 1, "error": {"type": "httpx.ConnectError" if is_down else "TimeoutError"}})
+        payload = codec.encode_job("pay", (url, 5), {}, 5, codec.Meta())
+        fields = {"reason": "max_tries", "attempts": "1", "at": str(n), "note": note, "payload": payload}
+        await redis.hset(KEYS.dead_letter(f"d{n}"), mapping=fields)  # type: ignore[misc]
+        await redis.zadd(KEYS.dead, {f"d{n}": n})
+    found = await runner.inspector.dead_groups()
+    assert [(group.host, group.error, group.count, group.newest_id) for group in found.groups] == [
+        ("slow.example.com", "TimeoutError", 100, "d149"),
+        ("down.example.com", "httpx.ConnectError", 50, "d147"),
+    ]
+    assert (found.looked, found.is_all) == (150, True)
+    some = await runner.inspector.dead_groups(queue="default", look=30)
+    assert (sum(group.count for group in some.groups), some.looked, some.is_all) == (30, 30, False)
+
+
 async def test_a_job_that_ended_says_its_queue_and_arguments(runner: Runner, redis: Redis) -> None:
     """Out of its result, although the queues of the classic layout share one name for it."""
     job = await runner.enqueue(pay.using(key="k", queue="bulk"), "o-1", 5)
