@@ -135,7 +135,7 @@ class Keys:
     @property
     def paused(self) -> str:
         """HASH, there while the queue is paused: at (ms), by."""
-        return self.dead.removesuffix("dead") + "paused"
+        return self.here + "paused"
 
     @property
     def here(self) -> str:
