@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from ..dead_letters.letter import Letter, parse
 from ..job import JobState
 from ..wire import codec
-from ..wire.keys import Keys
+from ..wire.keys import PARKED, Keys
 from ..wire.peek import task_in
 from ..wire.queue_scripts import HEAD_BYTES, MAX_PAGE, QueueScripts, RawRow
 from ..wire.scripts import Execute
@@ -70,31 +70,48 @@ async def read_waiting(
     Raises:
         ValueError: the cursor is none of this list.
     """
-    place = _parsed(cursor, keys.name, state) if cursor else _Place(keys.name, state)
+    place = await _begun(scripts, keys, _parsed(cursor, keys.name, state))
     found: list[JobRow] = []
-    looked = 0
+    looked, bands, after = 0, _bands(place), (place.due_ms, place.job_id)
     while looked < look:
-        at_ms = place.at_ms
-        if not at_ms:  # the first page fixes the moment
-            at_ms, _ = await scripts.page(keys, limit=1)
-        since_ms, until_ms = (0, at_ms) if state is JobState.READY else (at_ms + 1, 0)
+        since_ms, until_ms = bands[0]
         size = min(MAX_PAGE, look - looked, limit - len(found) if wanted == ANY else MAX_PAGE)
-        _, named = await scripts.page(
-            keys, since_ms=since_ms, until_ms=until_ms, after=(place.due_ms, place.job_id), limit=size
-        )
-        place = replace(place, at_ms=at_ms)
+        _, named = await scripts.page(keys, since_ms=since_ms, until_ms=until_ms, after=after, limit=size)
         now_ms, raw = await scripts.rows(keys, [job.job_id for job in named]) if named else (0, [])
         for job, each in zip(named, raw, strict=True):
             looked += 1
-            place = replace(place, due_ms=job.due_ms.decode(), job_id=job.job_id.decode(errors="replace"))
+            after = (job.due_ms.decode(), job.job_id.decode(errors="replace"))
+            place = replace(place, due_ms=after[0], job_id=after[1])
             row = row_of(each, keys.name, now_ms)
             if row.state in WAITING and wanted.matches(row, each.head):
                 found.append(row)
                 if len(found) == limit:
                     return JobPage(found, place.cursor, looked)
         if len(named) < size:
-            return JobPage(found, "", looked)
+            del bands[0]
+            if not bands:
+                return JobPage(found, "", looked)
+            after = ("", "")
     return JobPage(found, place.cursor, looked)
+
+
+async def _begun(scripts: QueueScripts, keys: Keys, place: _Place) -> _Place:
+    """Fix a reading to the moment of its first page."""
+    if place.at_ms:
+        return place
+    at_ms, _ = await scripts.page(keys, limit=1)
+    return replace(place, at_ms=at_ms)
+
+
+def _bands(place: _Place) -> list[tuple[int, int]]:
+    """Give the stretches of the queue, from and to a score, that a list has from a place on.
+
+    Jobs without a lane stand at their due time; ready ones in a lane far behind all others, in its order.
+    """
+    if place.state is JobState.SCHEDULED:
+        return [(place.at_ms + 1, PARKED - 1)]
+    bands = [(0, place.at_ms), (PARKED, PARKED + place.at_ms)]
+    return bands[1:] if place.due_ms and float(place.due_ms) >= PARKED else bands
 
 
 async def read_running(
@@ -105,7 +122,7 @@ async def read_running(
     Raises:
         ValueError: the cursor is none of this list.
     """
-    place = _parsed(cursor, keys.name, JobState.RUNNING) if cursor else _Place(keys.name, JobState.RUNNING)
+    place = _parsed(cursor, keys.name, JobState.RUNNING)
     found: list[JobRow] = []
     looked, position = 0, place.due_ms or "0"
     while True:
@@ -188,6 +205,8 @@ def _state(due_at_ms: int | None, now_ms: int, *, is_leased: bool) -> JobState:
 
 
 def _parsed(cursor: str, queue: str, state: JobState) -> _Place:
+    if not cursor:
+        return _Place(queue, state)
     parts: Sequence[str] = cursor.split("/", 4)
     if len(parts) != 5 or parts[:2] != [queue, state] or not parts[2].isdigit():
         msg = f"the cursor '{cursor[:80]}' is none of a list of {state} jobs of queue {queue}"

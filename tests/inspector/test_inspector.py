@@ -13,7 +13,7 @@ from runner.errors import UnknownJob, UnknownQueue
 from runner.inspector import Inspector, JobFilter
 from runner.inspector.pages import STATES
 from runner.wire import codec
-from runner.wire.keys import WORKERS, keys_of, worker
+from runner.wire.keys import PARKED, WORKERS, keys_of, worker
 from runner.wire.scripts import Entry, Scripts
 
 KEYS = keys_of("default")
@@ -90,6 +90,30 @@ async def test_a_search_is_bounded_and_goes_on(runner: Runner, redis: Redis) -> 
     page = await runner.inspector.find(JobFilter(task="ref*", text="NEEDLE"), cursor=page.cursor, look=200)
     assert [job.id for job in page.jobs] == ["needle"]
     assert page.cursor == ""
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_jobs_in_lanes_are_ready_ones(runner: Runner, redis: Redis, limit: int) -> None:
+    """They stand far behind all others; lists tell them among what is ready, with the due they have."""
+    await put(redis, "a", "b", "lane1", "lane2")
+    await put(redis, "later", delay_ms=60_000)
+    at_ms = int((await redis.time())[0]) * 1000
+    await redis.zadd(KEYS.queue, {"lane1": PARKED + at_ms - 2, "lane2": PARKED + at_ms - 1})
+    seen: dict[str, list[str]] = {}
+    for state in ("ready", "scheduled"):
+        cursor = ""
+        while True:
+            page = await runner.inspector.find(
+                JobFilter(task="pay"), queue="default", state=state, cursor=cursor, limit=limit
+            )
+            seen.setdefault(state, []).extend(job.id for job in page.jobs)
+            assert all(job.state == state and (job.due_at_ms or 0) < PARKED for job in page.jobs)
+            cursor = page.cursor
+            if not cursor:
+                break
+    assert seen == {"ready": ["a", "b", "lane1", "lane2"], "scheduled": ["later"]}
+    queue = await runner.inspector.queue("default")
+    assert (queue.ready, queue.scheduled) == (4, 1)
 
 
 async def test_what_a_page_costs_does_not_grow_with_the_queue(runner: Runner, redis: Redis) -> None:
