@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from ..local_server import AppendFsync
-from . import backlog, effects, enqueue, latency, noop, payments, schedules, sleep, webhooks
+from . import backlog, effects, enqueue, latency, limits, noop, payments, schedules, sleep, webhooks
 from .options import Options
 from .report import Kind, Report, Sample, figures_of
 from .stage import Stage, stage
@@ -28,6 +28,7 @@ BENCHES = {
     "payments": Bench(payments.measure, payments.FIGURES, 1_000, 1_000),
     "effects": Bench(effects.measure, effects.FIGURES, 24_000, 100),
     "enqueue": Bench(enqueue.measure, enqueue.FIGURES, 20_000, 32),
+    "limits": Bench(limits.measure, limits.FIGURES, 20_000, 100),
     "backlog": Bench(backlog.measure, backlog.FIGURES, 1_000_000, 100),
     "schedules": Bench(schedules.measure, schedules.FIGURES, 100_000, 1),
 }

@@ -5,6 +5,8 @@ import time
 
 from ..context import Context
 from ..effects import Idempotency, Lock
+from ..lanes import Concurrency
+from ..rates import RateLimit
 from ..tasks import task
 
 
@@ -43,3 +45,23 @@ async def once(_ctx: Context, number: int) -> None:
 @task(name="bench_both", lock=Lock("bench:{number}"), idempotency=Idempotency())
 async def both(_ctx: Context, number: int) -> None:
     """Do nothing, once and one at a time for each number."""
+
+
+@task(name="bench_rated", rate_limit=RateLimit("bench rate", "100000/s", burst=1_000_000))
+async def rated(_ctx: Context, number: int) -> None:
+    """Do nothing, at a rate that is never reached."""
+
+
+@task(name="bench_gated", concurrency=Concurrency("bench gate", 1_000_000))
+async def gated(_ctx: Context, number: int) -> None:
+    """Do nothing, with a slot of a gate that is never full."""
+
+
+@task(name="bench_full", concurrency=Concurrency("bench full gate", 50))
+async def full(_ctx: Context, number: int) -> None:
+    """Do nothing, at most 50 at once."""
+
+
+@task(name="bench_tenant", tenant="{number}")
+async def tenanted(_ctx: Context, number: int) -> None:
+    """Do nothing, for a tenant."""

@@ -52,7 +52,14 @@ def figures(out: str) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("name", "jobs", "concurrency"),
-    [("noop", 200, 10), ("sleep", 20, 10), ("enqueue", 300, 8), ("latency", 6, 1), ("backlog", 1000, 10)],
+    [
+        ("noop", 200, 10),
+        ("sleep", 20, 10),
+        ("enqueue", 300, 8),
+        ("limits", 60, 10),
+        ("latency", 6, 1),
+        ("backlog", 1000, 10),
+    ],
 )
 def test_a_bench_measures_each_of_its_figures(bench, monkeypatch, name, jobs, concurrency):
     """A report holds every figure of the bench's table that is about us, each above zero."""

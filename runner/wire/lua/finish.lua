@@ -26,8 +26,8 @@
 -- FAILS BADVERB: an end has none of the verbs above; nothing is written
 -- COST  O(log n) a job
 -- USES  now text holds settle keep close reopen snooze suspend exhume weigh bury follow inter give_back resign leave
--- USES  lane_of spec_of vacate note_node
-local at, ids, tokens, verbs, is_over = now(now_ms), {}, {}, {}, { done = true, dead = true }
+-- USES  lane_of spec_of vacate_all note_node
+local at, ids, tokens, verbs, over = now(now_ms), {}, {}, {}, {}
 local batch = { mine = {}, ended = {}, gone = {}, moves = {} }
 
 local write = {
@@ -66,15 +66,15 @@ for i = 1, ends_n, 9 do
   end
 end
 local verdicts = settle(queue, running, arq, ids, tokens)
-local laned = redis.call('EXISTS', here .. 'laned') == 1 and redis.call('HMGET', here .. 'laned', unpack(ids)) or {}
 for n, id in ipairs(ids) do
   if verdicts[n] == 1 then
     local i = n * 9 - 6
     batch.mine[#batch.mine + 1] = id
     verbs[n](id, ends(i), ends(i + 2), ends(i + 3), ends(i + 4), ends(i + 5))
     note_node(nodes_ended, id, at, ends(i), ends(i + 6))
-    vacate(here, id, laned[n], is_over[ends(i + 1)])
+    over[n] = verbs[n] == write.done or verbs[n] == write.dead
   end
 end
+vacate_all(here, ids, verdicts, over)
 leave(batch, queue, running, suspects, abort, ours)
 return verdicts

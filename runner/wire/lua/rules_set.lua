@@ -6,7 +6,7 @@
 -- ARGV  rules   rest  name, value ('' takes it back); repeated, at most 500
 --
 -- limit:<limit>  jobs at once, as tasks or settings say; set:<limit or gate> set at run time, goes before it
--- weight:<tenant>  of its turns; step  head start of a step of priority (ms)
+-- weight:<tenant>  of its turns (and weights: 1, some are set); step  head start of a step of priority (ms)
 --
 -- GIVES 1 if more gates are to be looked at than one call takes: call again; else 0
 -- FAILS nothing
@@ -18,6 +18,9 @@ for i = 1, rules_n, 2 do
     redis.call('HDEL', here .. 'rules', rules(i))
   else
     redis.call('HSET', here .. 'rules', rules(i), rules(i + 1))
+    if string.sub(rules(i), 1, 7) == 'weight:' then
+      redis.call('HSET', here .. 'rules', 'weights', 1)
+    end
   end
 end
 local waiting = redis.call('ZRANGE', here .. 'shut', '(' .. at, '+inf', 'BYSCORE', 'LIMIT', 0, 500)

@@ -30,6 +30,7 @@ local function draw(queue, here, plain, most, at, abort, found)
       redis.call('ZADD', here .. 'tenants', 'XX', string.format('%.17g', pass + served * step), tenant)
     end
   end
+  redis.call('HSET', here .. 'turn', 'v', string.format('%.17g', virtual_time(here)))
   found[5] = draft.is_asked and 2 or found[5]
   return page_of(queue, draft), draft.skipped
 end
