@@ -74,10 +74,10 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         line = super().formatMessage(record)
-        is_ours = record.name.partition(".")[0] in {"runner", "arq"}
-        if is_ours or not hasattr(record, "task"):
+        is_ours = record.name.startswith(("runner.", "arq."))
+        if is_ours or (attempt := current_attempt.get()) is None:
             return line
-        return f"{line}  [{record.job_id}:{record.task}, attempt {record.attempt}]"  # pyright: ignore[reportAttributeAccessIssue]
+        return f"{line}  [{attempt.job_id}:{attempt.task}, attempt {attempt.number}]"
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted_text(super().format(record))
@@ -91,7 +91,8 @@ def configure_logging(settings: LogsGroup) -> None:
         return
     handler = logging.StreamHandler()
     handler.addFilter(_is_not_said_twice)
-    handler.addFilter(JobFields())
+    if settings.format == "json":
+        handler.addFilter(JobFields())
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     root.addHandler(handler)
     root.setLevel(settings.level)

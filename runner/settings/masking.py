@@ -95,8 +95,13 @@ def redacted_text(text: str) -> str:
     if not text.isascii():
         text = text.encode(errors="backslashreplace").decode()
     lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS):
-        return text
+    for hint in _HINTS:
+        if hint in lowered:
+            return _starred_out(text)
+    return text
+
+
+def _starred_out(text: str) -> str:
     for secret in _LOGGED:
         text = secret.sub(lambda m: m[1] + "***" + ("@" if m[0].endswith("@") else ""), text)
     return text
