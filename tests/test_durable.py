@@ -232,7 +232,9 @@ async def test_a_signal_wakes_its_job_at_once(make: Make, wait_until: Until) -> 
     runner = make(order)
     async with runner.worker():
         job = await runner.enqueue(order)
-        assert (await held(job, wait_until)).startswith("waiting for signal 'paid' until ")
+        why = await held(job, wait_until)
+        assert why.startswith("waiting for signal 'paid' until ")
+        assert why in str(await job.explain())
         await job.signal("item", 1)
         await runner.signal(job.id, "paid", {"by": "card"}, key="evt_1")
         assert (await held(job, wait_until)).startswith("waiting for signal 'item'")

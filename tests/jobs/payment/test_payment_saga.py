@@ -8,7 +8,7 @@ from jobs.payment.sandbox import balance
 from runner import saga, step
 
 KINDS = ("", "declined", "soldout", "stuck")
-ORDERS = [f"o-{number}-{KINDS[number % 4]}" for number in range(32)]
+ORDERS = [f"o-{number}-{KINDS[number % 4]}" for number in range(24)]
 KILLS = 3
 
 
