@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import (
+    Concurrency,
     Context,
     InvalidArguments,
     Job,
@@ -329,6 +330,22 @@ async def test_a_sleeping_job_is_cancelled_and_gives_its_lock_back(
         assert await job.cancel()
         assert await job.status() is JobState.CANCELLED
     assert await redis.keys("runner:job:*") == []
+
+
+async def test_a_waiting_job_gives_its_slot_under_a_limit_back(make: Make, wait_until: Until) -> None:
+    """Another job of the same concurrency limit runs meanwhile; the signal still wakes the first at once."""
+
+    @at_once(concurrency=Concurrency("till", 1))
+    async def serve(ctx: Context, waits: bool) -> Any:
+        return await ctx.wait_for("paid", timeout="2d") if waits else "served"
+
+    runner = make(serve)
+    async with runner.worker():
+        job = await runner.enqueue(serve, True)
+        await held(job, wait_until)
+        assert await (await runner.enqueue(serve, False)).result(10) == "served"
+        await job.signal("paid", "cash")
+        assert await job.result(10) == "cash"
 
 
 async def test_a_job_that_has_begun_does_not_expire_in_its_sleep(
