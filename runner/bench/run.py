@@ -5,7 +5,19 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from ..local_server import AppendFsync
-from . import backlog, effects, enqueue, latency, limits, noop, payments, schedules, sleep, webhooks
+from . import (
+    backlog,
+    effects,
+    enqueue,
+    latency,
+    limits,
+    noop,
+    payments,
+    schedules,
+    sleep,
+    webhooks,
+    workflows,
+)
 from .options import Options
 from .report import Kind, Report, Sample, figures_of
 from .stage import Stage, stage
@@ -30,6 +42,7 @@ BENCHES = {
     "enqueue": Bench(enqueue.measure, enqueue.FIGURES, 20_000, 32),
     "limits": Bench(limits.measure, limits.FIGURES, 20_000, 100),
     "backlog": Bench(backlog.measure, backlog.FIGURES, 1_000_000, 100),
+    "workflows": Bench(workflows.measure, workflows.FIGURES, 100_000, 1),
     "schedules": Bench(schedules.measure, schedules.FIGURES, 100_000, 1),
 }
 

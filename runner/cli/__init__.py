@@ -25,6 +25,7 @@ from ..errors import (
     UnknownQueue,
     UnknownSchedule,
 )
+from ..workflow.failure import UnknownWorkflow
 
 
 class Command(NamedTuple):
@@ -50,6 +51,7 @@ COMMANDS = {
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
     "bench": Command("runner.cli.bench", "app", "Measure how fast this machine runs jobs, beside others."),
     "schedules": Command("runner.cli.schedules", "app", "See, add, pause, run and backfill what recurs."),
+    "workflows": Command("runner.cli.workflows", "app", "List, draw, retry and cancel workflows."),
     "config": Command("runner.cli.config", "app", "Show the settings that apply, and where each comes from."),
 }
 
@@ -60,6 +62,7 @@ EXIT_CODES: dict[type[RunnerError], int] = {
     InvalidJob: 2,
     ServerUnreachable: 3,
     NotDead: 4,
+    UnknownWorkflow: 4,
     UnknownJob: 4,
     UnknownQueue: 4,
     UnknownSchedule: 4,

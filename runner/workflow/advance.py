@@ -8,9 +8,9 @@ dropped. Ids of jobs are derived from the workflow's, so doing twice makes no se
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
@@ -24,6 +24,8 @@ from .draft import CHUNK, ERROR, Stored, unpacked
 from .flat import members_of, units_of
 
 logger = logging.getLogger("runner.workflow")
+
+T = TypeVar("T")
 
 KEPT_ENDED = 10_000
 """Workflows that ended well which are listed."""
@@ -100,6 +102,14 @@ class Advancing:
         """Act on a workflow and do all it asks for; None when there is none."""
         answer = await self.scripts.advance(workflow, acts, now_ms=self.now_ms)
         return None if answer is None else await self.carry_out(workflow, answer)
+
+    async def surely(self, queue: str, note_id: str, word: bytes, act: Callable[[], Awaitable[T]]) -> T:
+        """Do what is noted in a queue first: if this process dies half-way, a worker does the rest."""
+        keys = keys_of(queue, self.layout)
+        till = await self.scripts.note(keys, note_id, word, now_ms=self.now_ms)
+        done = await act()
+        await self.scripts.drop(keys, till, [note_id])
+        return done
 
     # -- what is to be done -----------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The door to workflows: starting them, and handles on those that were."""
 
+import asyncio
 import secrets
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -12,13 +13,13 @@ from ..placement import checked_key
 from ..registry import Registry
 from ..settings import Settings
 from ..tasks import Task
-from ..wire.keys import keys_of
+from ..wire.keys import workflows_in
 from ..wire.workflows import Begin
 from .advance import Advancing
 from .check import Given, check_parts
 from .draft import ERROR, chunks_of, packed, stored
 from .flat import Flat, lay_flat
-from .handle import Workflow
+from .handle import Workflow, WorkflowInfo
 from .saga import check_saga, lay_saga
 
 R = TypeVar("R", covariant=True)
@@ -46,17 +47,36 @@ class Workflows:
         settings: how keys are named, how large calls may be, and how long what has ended is kept: as results
             when it succeeded, else as dead letters, to be retried.
         registry: the tasks that may be called.
+
+    Attributes:
+        advancing: makes them go on.
     """
 
     def __init__(self, client: Client, settings: Settings, registry: Registry) -> None:
         self._client = client
         self._settings = settings
         self._registry = registry
-        self._advancing = Advancing(client.execute, settings.redis.key_layout)
+        self.advancing = Advancing(client.execute, settings.redis.key_layout)
 
     def workflow(self, workflow: str) -> Workflow[Any]:
         """Make a handle on a workflow from its id, without asking the server."""
-        return Workflow(self._client, self._advancing, checked_key(workflow), "unknown")
+        return Workflow(self._client, self.advancing, checked_key(workflow), "unknown")
+
+    async def list(self, which: Literal["all", "failed"] = "all", *, limit: int = 50) -> list[WorkflowInfo]:
+        """List workflows, the newest first; those that are not kept any more are left out.
+
+        Args:
+            which: ``failed``: those that failed or were cancelled.
+            limit: how many of each state, at most.
+        """
+        states = ("failed",) if which == "failed" else ("running", "failed", "ended")
+        execute, found = self.advancing.execute, dict[str, float]()
+        for state in states:
+            page = await execute("ZREVRANGE", workflows_in(state), 0, limit - 1, "WITHSCORES")
+            found |= {page[i].decode(): float(page[i + 1]) for i in range(0, len(page), 2)}
+        names = sorted(found, key=lambda name: found[name], reverse=True)[:limit]
+        infos = await asyncio.gather(*(self.workflow(name).info() for name in names), return_exceptions=True)
+        return [info for info in infos if isinstance(info, WorkflowInfo)]
 
     async def start(
         self,
@@ -97,7 +117,7 @@ class Workflows:
         await self._draft(name, begin.start, flat, on_error)
         is_new = await self._begin(name, begin)
         converter = converter_of(given.kind)
-        return Workflow(self._client, self._advancing, name, "created" if is_new else "duplicate", converter)
+        return Workflow(self._client, self.advancing, name, "created" if is_new else "duplicate", converter)
 
     def _fields(self, flat: Flat) -> dict[str, str]:
         """Give what the state says beside the options; ``queue`` is where it is noted what is to be done."""
@@ -113,20 +133,21 @@ class Workflows:
         }
 
     async def _begin(self, workflow: str, begin: Begin) -> bool:
-        """Begin it, noted in a queue first: if this process dies half-way, a worker does the rest."""
-        scripts, keys = self._advancing.scripts, keys_of(begin.fields["queue"], self._advancing.layout)
-        note_id = f"{workflow}:begin:{begin.start}"
-        till = await scripts.note(keys, note_id, begin.word(workflow))
-        await self._advancing.carry_out(workflow, await self._advancing.begin(workflow, begin))
-        await scripts.drop(keys, till, [note_id])
-        started = await scripts.execute("HGET", scripts.key(workflow, "state"), "start")
+        advancing = self.advancing
+
+        async def begin_it() -> None:
+            await advancing.carry_out(workflow, await advancing.begin(workflow, begin))
+
+        queue, note_id = begin.fields["queue"], f"{workflow}:begin:{begin.start}"
+        await advancing.surely(queue, note_id, begin.word(workflow), begin_it)
+        started = await advancing.execute("HGET", advancing.scripts.key(workflow, "state"), "start")
         return started is None or started.decode() == begin.start
 
     async def _draft(
         self, workflow: str, start: str, flat: Flat, on_error: Task[[dict[str, Any]], Any] | None
     ) -> None:
         """Write what the workflow is made of; nothing of it counts before it is begun."""
-        scripts = self._advancing.scripts
+        scripts = self.advancing.scripts
         options: dict[str, Any] = {
             "workflow": workflow,
             "now_ms": SYSTEM_CLOCK.now_ms(),

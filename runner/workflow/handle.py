@@ -7,11 +7,11 @@ from typing import Any, Generic, Literal, TypeVar
 from ..arguments import Converter
 from ..client import Client
 from ..errors import Delay, JobFailed, ResultTimeout, seconds
-from ..wire.keys import keys_of
 from ..wire.workflows import Act
 from .advance import Advancing
 from .failure import UnknownWorkflow, WorkflowFailed
 from .standing import StepStanding, read_steps
+from .status import NodeStatus, read_nodes
 from .values import read_value
 
 R = TypeVar("R", covariant=True)
@@ -141,6 +141,19 @@ class Workflow(Generic[R]):
         """Say how each step of a saga stands, and its undo; empty for other workflows."""
         return await read_steps(self._advancing.scripts, self.id)
 
+    async def status(self) -> str:
+        """Say which state it is in: ``running``, ``succeeded``, ``failed`` or ``cancelled``."""
+        return (await self.info()).state
+
+    async def nodes(self, *, start: int = 0, limit: int = 1000) -> list[NodeStatus]:
+        """Give the state of each node, in order: up to ``limit``, from the one numbered ``start`` on."""
+        return await read_nodes(self._advancing.scripts, self.id, start=start, limit=limit)
+
+    async def shape(self) -> str:
+        """Say how its parts nest, for ``tree``; the form is that of ``flat.Flat.shape``."""
+        scripts = self._advancing.scripts
+        return (await scripts.execute("HGET", scripts.key(self.id, "state"), "shape") or b"").decode()
+
     async def progress(self) -> float:
         """Say how much of it has succeeded: a share from 0 to 1."""
         info = await self.info()
@@ -170,15 +183,14 @@ class Workflow(Generic[R]):
         return await self._do("again", str(info.round)) is not None
 
     async def _do(self, verb: Literal["stop", "again"], word: str) -> str | None:
-        """Act on it, noted in a queue first: if this process dies half-way, a worker does the rest."""
-        scripts = self._advancing.scripts
-        queue = await scripts.execute("HGET", scripts.key(self.id, "state"), "queue")
+        advancing = self._advancing
+        queue = await advancing.execute("HGET", advancing.scripts.key(self.id, "state"), "queue")
         if queue is None:
             return None
-        keys, note_id = keys_of(queue.decode(), scripts.layout), f"{self.id}:{verb}"
-        till = await scripts.note(keys, note_id, f"{verb} {word} {self.id}\n".encode())
-        answer = await self._advancing.act(self.id, [Act(verb, "" if verb == "stop" else word)])
-        await scripts.drop(keys, till, [note_id])
+        act, note = Act(verb, "" if verb == "stop" else word), f"{verb} {word} {self.id}\n".encode()
+        answer = await advancing.surely(
+            queue.decode(), f"{self.id}:{verb}", note, lambda: advancing.act(self.id, [act])
+        )
         return None if answer is None else answer.state
 
     def __repr__(self) -> str:

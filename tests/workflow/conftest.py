@@ -65,13 +65,14 @@ class World:
         self.crash_after: int | None = None
         self.ran: Counter[str] = Counter()
         self.succeeded: Counter[str] = Counter()
+        self.died: Counter[str] = Counter()
         self.told: list[dict[str, Any]] = []
         self.keys = {name: keys_of(name, layout) for name in ("default", "bulk")}
         self.jobs = Scripts(self.link.execute)
         settings = Settings(redis=RedisGroup(key_layout=layout), tasks=())
         client: Any = SimpleNamespace(execute=self.execute)
         self.workflows = Workflows(client, settings, Registry([work, haul, alarm]))
-        self.advancing = self.workflows._advancing
+        self.advancing = self.workflows.advancing
         self.nodes = Nodes(self.link.execute, layout, list(self.keys.values()), lambda _: None)
         self._tokens = 0
 
@@ -136,19 +137,29 @@ class World:
             return Succeeded(None)
         label = attempt.args[-1]
         self.ran[label] += 1
-        if self.ran[label] <= attempt.kwargs.get("deaths", 0):
+        if self.died[attempt.job_id] < attempt.kwargs.get("deaths", 0):
             return Dead("gave_up", ValueError(label))
         return Succeeded(valued(label, *attempt.args[:-1]))
 
     async def finish(self, name: str, end: End) -> int:
-        """Write an end; counts nodes that succeeded."""
+        """Write an end; counts nodes that succeeded, and that died."""
         [verdict] = await self.jobs.finish(self.keys[name], [end], now_ms=self.now_ms)
-        if verdict == 1 and end.node.startswith(b"done"):
-            self.succeeded[end.job_id] += 1
+        if verdict == 1:
+            self.succeeded[end.job_id] += end.node.startswith(b"done")
+            self.died[end.job_id] += end.node.startswith(b"dead")
         return verdict
 
+    def let_notes_be_seen(self) -> None:
+        """Do what time does to what was taken by a process that died while telling workflows."""
+        self.now_ms += LEASE_MS + 1
+
+    async def let_lease_end(self, name: str, job_id: str) -> None:
+        """Do what time does to the lease of a worker that died."""
+        self.now_ms += JOB_LEASE_MS + 1
+        await self.redis.delete(self.keys[name].lease(job_id))
+
     async def let_leases_end(self) -> None:
-        """Do what time does to what a process that died had taken."""
+        """Do what time does to everything that processes which died had taken."""
         self.now_ms += max(LEASE_MS, JOB_LEASE_MS) + 1
         for keys in self.keys.values():
             async for key in self.redis.scan_iter(keys.lease("*")):

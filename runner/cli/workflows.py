@@ -1,0 +1,92 @@
+"""``runner workflows``: what was started, how far it is, and what may be done about it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Annotated, TypeVar
+
+import typer
+
+from ..app import Runner
+from ..workflow.handle import WorkflowInfo
+from ..workflow.tree import Line, tree
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+T = TypeVar("T")
+
+Id = Annotated[str, typer.Argument(metavar="ID")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command("list")
+def list_some(
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only those that failed or were cancelled.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List workflows, the newest first."""
+    infos = _with(lambda runner: runner.workflows.list("failed" if failed else "all", limit=limit))
+    if as_json:
+        print(json.dumps([asdict(each) for each in infos], indent=2))
+        return
+    if not infos:
+        print("no workflows; docs/workflows.md says how to start one", file=sys.stderr)
+    for each in infos:
+        print("  ".join((each.id, each.state, _counts(each))))
+
+
+@app.command()
+def show(
+    workflow: Id,
+    limit: Annotated[int, typer.Option(min=1, help="Nodes drawn at most.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Draw a workflow with the state of each node."""
+
+    async def read(runner: Runner) -> tuple[WorkflowInfo, list[Line]]:
+        handle = runner.workflow(workflow)
+        info, nodes = await handle.info(), await handle.nodes(limit=limit)
+        return info, tree(await handle.shape(), nodes)
+
+    info, lines = _with(read)
+    if as_json:
+        drawn = [{**asdict(line.node), "depth": line.depth} for line in lines if line.node is not None]
+        print(json.dumps({**asdict(info), "tree": drawn}, indent=2))
+        return
+    print(f"{info.id}  {info.state}  {_counts(info)}")
+    for line in lines:
+        print("  " * (line.depth + 1) + line.text())
+
+
+@app.command()
+def retry(workflow: Id) -> None:
+    """Let a workflow that failed or was cancelled go on from there."""
+    print(
+        "it goes on"
+        if _with(lambda runner: runner.workflow(workflow).retry())
+        else "there is nothing to retry"
+    )
+
+
+@app.command()
+def cancel(workflow: Id) -> None:
+    """Cancel a workflow: what waits does not begin, what runs is asked to stop."""
+    print("cancelled" if _with(lambda runner: runner.workflow(workflow).cancel()) else "it had ended already")
+
+
+def _counts(info: WorkflowInfo) -> str:
+    failed = f", {info.failed} failed or cancelled" if info.failed else ""
+    where = f", first node {info.failed_node}" if info.failed_node else ""
+    return f"{info.succeeded} of {info.nodes} done{failed}{where}"
+
+
+def _with(act: Callable[[Runner], Awaitable[T]]) -> T:
+    async def connected() -> T:
+        async with Runner.from_settings() as runner:
+            return await act(runner)
+
+    return asyncio.run(connected())
