@@ -1,4 +1,4 @@
-"""The README does what it says: its example runs, and what it names is there."""
+"""The README's example runs as two processes, as its reader starts it, and its map leads somewhere."""
 
 import asyncio
 import os
@@ -9,25 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pages import PAGES, ROOT, blocks_of
 
-from runner.settings.model import KEYS
-
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-
-
-def section(title: str) -> str:
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+README = PAGES[0].read_text()
+[EXAMPLE] = [block for block in blocks_of(PAGES[0]) if block.module == "shop"]
 
 
 @pytest.fixture
 def project(tmp_path, redis_url) -> tuple[Path, dict[str, str]]:
     """A folder with the README's shop.py, and the environment of its two terminals."""
-    (tmp_path / "shop.py").write_text(blocks("python")[0])
+    (tmp_path / "shop.py").write_text(EXAMPLE.text)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
     return tmp_path, {**kept, "PYTHONPATH": str(ROOT), "RUNNER_REDIS__URL": redis_url, "RUNNER_TASKS": "shop"}
 
@@ -59,7 +50,7 @@ async def test_the_example_prints_what_the_readme_says(project, worker):
 
 def test_the_example_is_short():
     """A reader takes it in at one look."""
-    assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 25
+    assert len([line for line in EXAMPLE.text.splitlines() if line.strip()]) <= 25
 
 
 def test_every_path_of_the_readme_is_there():
@@ -69,18 +60,3 @@ def test_every_path_of_the_readme_is_there():
     named = {path for path in paths if not path.startswith(".")}
     assert len(named) > 25
     assert sorted(path for path in named if not any((each / path).exists() for each in places)) == []
-
-
-def test_the_settings_it_names_exist():
-    """Nobody looks for a setting that is called otherwise."""
-    named = set(re.findall(r"`((?:redis|worker|webhooks|limits|logs)\.[a-z_]+)", README)) | {"tasks"}
-    assert len(named) > 6
-    assert named <= set(KEYS)
-
-
-def test_the_make_targets_it_names_exist():
-    """`make demo` and the rest are typed as they stand."""
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"make ([a-z-]+)", README)) - {"alone"}
-    assert {"demo", "test"} <= named
-    assert named <= targets | {"and"}
