@@ -92,7 +92,7 @@ RUN = [page for page in PAGES if any(block.is_runnable for block in blocks_of(pa
 
 @pytest.mark.parametrize("page", RUN, ids=[page.stem for page in RUN])
 async def test_each_page_runs(page, folder, redis, monkeypatch, capsys, runner_kit):
-    """From top to bottom in one namespace, on a real server, with a worker; what it prints is what it says."""
+    """From top to bottom in one namespace, on a real server, with a worker; it prints what it says."""
     reader = Reader(monkeypatch, page)
     if given := given_of(page):
         await reader.type(given, f"given/{page.stem}.py")
