@@ -53,6 +53,6 @@ class Meter:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        if kind is not None and self._resume and self._tally.cursor:
-            on = self._resume.format(self._tally.cursor)
+        if kind is not None and self._resume:
+            on = self._resume.format(self._tally.cursor) if self._tally.cursor else "the same command"
             print(f"stopped: {self._tally.done} {self._done}; go on with {on}", file=sys.stderr)

@@ -12,15 +12,20 @@ async def nothing(ctx) -> None: ...
 async def test_a_job_leaves_nothing_to_the_garbage_collector(yard):
     """No ring of references: a worker that makes one a job spends a fifth of its time collecting them."""
     await yard.drain(nothing)
-    for _ in range(200):
+    # Twice, since a test before this one may leave behind something that dies only now.
+    assert min([await left_by(yard, 200), await left_by(yard, 200)]) < 100
+
+
+async def left_by(yard, jobs: int) -> int:
+    for _ in range(jobs):
         await yard.put(nothing)
     worker = yard.worker(nothing, burst=True)
     gc.collect()
     gc.disable()
     try:
         await worker.main()
-        assert gc.collect() < 100
+        return gc.collect()
     finally:
         gc.enable()
         await worker.close()
-    assert worker.jobs_complete == 200
+        assert worker.jobs_complete == jobs
