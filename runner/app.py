@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from . import local_server
 from .client import Bulk, Client, Job
@@ -24,10 +25,14 @@ from .tasks import Task
 from .uncancelled import in_thread, to_the_end
 from .worker_parameters import worker_parameters
 
+if TYPE_CHECKING:
+    from aiohttp import web
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 Lifespan = Callable[[Any], contextlib.AbstractAsyncContextManager[None]]
+CleanupCtx = Callable[["web.Application"], AsyncGenerator[None]]
 
 
 class Runner(Doors):
@@ -132,7 +137,10 @@ class Runner(Doors):
             RunnerError: not inside ``async with runner``.
         """
         if self._client is None:
-            msg = "the runner is not connected: use it inside 'async with runner:' or as your app's lifespan"
+            msg = (
+                "the runner is not connected: use it inside 'async with runner:' or as your app's lifespan "
+                "(the lifespan of a mounted app does not run)"
+            )
             raise RunnerError(msg)
         return self._client
 
@@ -212,7 +220,10 @@ class Runner(Doors):
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: Any) -> AsyncGenerator[None]:
-        """Connect for the life of an app: ``FastAPI(lifespan=runner.lifespan)``, Starlette likewise."""
+        """Connect for the life of an app: ``FastAPI(lifespan=runner.lifespan)``, Starlette likewise.
+
+        An app that has a lifespan already enters the runner in it: ``async with runner:``.
+        """
         async with self:
             yield
 
@@ -226,10 +237,37 @@ class Runner(Doors):
 
         return lifespan
 
-    async def cleanup_ctx(self, _app: Any) -> AsyncGenerator[None]:
+    async def depends(self) -> "Runner":
+        """Give this runner, connected: ``Annotated[Runner, Depends(runner.depends)]`` in FastAPI.
+
+        Raises:
+            RunnerError: it is not connected: the lifespan is missing, or belongs to an app that is mounted.
+        """
+        _ = self.client
+        return self
+
+    @functools.cached_property
+    def app_key(self) -> "web.AppKey[Runner]":
+        """Under which an aiohttp app has this runner: ``request.app[runner.app_key]``."""
+        from aiohttp import web
+
+        return web.AppKey("runner", Runner)
+
+    async def cleanup_ctx(self, app: "web.Application") -> AsyncGenerator[None]:
         """Connect for the life of an aiohttp app: ``app.cleanup_ctx.append(runner.cleanup_ctx)``."""
         async with self:
+            app[self.app_key] = self
             yield
+
+    def cleanup_ctx_with(self, *, worker: bool = False, queues: Sequence[str] = ()) -> CleanupCtx:
+        """Give a cleanup context as above, with a worker inside the app if asked for, of these queues."""
+
+        async def cleanup_ctx(app: "web.Application") -> AsyncGenerator[None]:
+            async with self.lifespan_with(worker=worker, queues=queues)(app):
+                app[self.app_key] = self
+                yield
+
+        return cleanup_ctx
 
     # -- server -----------------------------------------------------------------------------------------
 

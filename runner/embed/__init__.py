@@ -1,5 +1,6 @@
 """Parts for the web app that a runner lives in."""
 
 from .idempotency_key import IdempotencyKey
+from .probes import Probes
 
-__all__ = ["IdempotencyKey"]
+__all__ = ["IdempotencyKey", "Probes"]

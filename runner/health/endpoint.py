@@ -2,20 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from ..errors import ServerError
-from ..wire.passing import TROUBLE
 from ..wire.scripts import Execute
+from .answers import Answer, Answers
 from .door import Health
 
 logger = logging.getLogger("runner")
 
 AGAIN_AFTER_S = 5.0
-TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
-"""By which Prometheus knows its own text format; without the version it may refuse to guess."""
 STOP_S = 1.0
 """How long open requests get when the worker leaves."""
 
@@ -45,10 +42,7 @@ class Endpoint:
         del execute
         self._health.meter.start()
         app = web.Application()
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/scale", self._scale)
+        app.add_routes(routes_of(Answers(self._health, needs_worker=True)))
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_S)
         await runner.setup()
         try:
@@ -72,22 +66,15 @@ class Endpoint:
                 logger.info("metrics and health at http://%s:%d", host, port)
                 return
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        text = await self._health.metrics_text()
-        return web.Response(body=text.encode(), headers={"Content-Type": TEXT_FORMAT})
 
-    async def _healthz(self, _: web.Request) -> web.Response:
-        """A loop that is stuck does not answer; one that answers may have lost its worker."""
-        died = self._health.died
-        return web.json_response({"alive": not died, "reasons": died}, status=503 if died else 200)
+def routes_of(answers: Answers, prefix: str = "") -> list[web.RouteDef]:
+    """Give aiohttp's routes for all answers, below a prefix."""
+    return [web.get(f"{prefix}/{name}", _handler(call)) for name, call in answers.by_name.items()]
 
-    async def _readyz(self, _: web.Request) -> web.Response:
-        found = await self._health.readiness()
-        reasons = found.reasons if self._health.has_workers else (*found.reasons, "no worker serves here")
-        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
-    async def _scale(self, _: web.Request) -> web.Response:
-        try:
-            return web.json_response(await self._health.scale())
-        except (*TROUBLE, ServerError) as error:
-            return web.json_response({"error": f"the server does not answer: {error}"}, status=503)
+def _handler(call: Callable[[], Awaitable[Answer]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        status, content_type, body = await call()
+        return web.Response(status=status, body=body, headers={"Content-Type": content_type})
+
+    return answer

@@ -5,6 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_type
 
+from aiohttp import web
+from fastapi import Depends, FastAPI
+
 from runner import (
     Bulk,
     Call,
@@ -27,6 +30,7 @@ from runner import (
     step,
     task,
 )
+from runner.embed import Probes
 from runner.health import Readiness
 from runner.outcome import Outcome
 from runner.testing import Ended, Kit
@@ -157,6 +161,13 @@ def embed(runner: Runner) -> None:
     chosen: Callable[[Any], AbstractAsyncContextManager[None]] = runner.lifespan
     chosen = runner.lifespan_with(worker=True, queues=["bulk"])
     assert callable(chosen)
+    app = web.Application()
+    app.cleanup_ctx.append(runner.cleanup_ctx)
+    app.cleanup_ctx.append(runner.cleanup_ctx_with(worker=True, queues=["bulk"]))
+    assert_type(app[runner.app_key], Runner)
+    app.add_routes(Probes(runner, needs_worker=True).routes("/internal"))
+    FastAPI(lifespan=runner.lifespan).mount("/internal", Probes(runner))
+    Depends(runner.depends)
 
 
 def wide(jobs: list[Job[str]]) -> Job[object]:
