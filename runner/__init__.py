@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         UnsafeServer,
     )
     from .explain import Explanation
+    from .isolation.died import WorkerChildDied
     from .job import JobState
     from .lanes import Concurrency
     from .parts import Call
@@ -107,6 +108,7 @@ _PLACES = {
         "UnsafeServer",
     ),
     "explain": ("Explanation",),
+    "isolation.died": ("WorkerChildDied",),
     "job": ("JobState",),
     "lanes": ("Concurrency",),
     "parts": ("Call",),
@@ -174,6 +176,7 @@ __all__ = [
     "Unique",
     "UnknownWorkflow",
     "UnsafeServer",
+    "WorkerChildDied",
     "Workflow",
     "WorkflowFailed",
     "WorkflowInfo",

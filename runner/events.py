@@ -32,6 +32,13 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "ended_at_ms": "when the outcome was decided, by the worker's clock",
         "worker": "name of the worker that ran it",
     },
+    "job.stuck": {
+        "job_id": "the job whose code went on although it was cancelled; its slot is free again",
+        "queue": "key of its queue",
+        "task": "name of its task",
+        "why": "why it was cancelled: a word of job.CANCEL_REASONS",
+        "worker": "name of the worker where that code still runs",
+    },
     "job.dead": {
         "job_id": "the job that will not run again unless replayed",
         "queue": "name of its queue",
@@ -41,6 +48,13 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "error": "type of the last error; empty for none",
         "message": "its text",
         "worker": "name of the worker that tells",
+    },
+    "loop.blocked": {
+        "worker": "name of the worker whose event loop did not turn; told when it turns again",
+        "job_id": "the job that blocked it; empty for code outside of jobs",
+        "task": "name of its task; empty likewise",
+        "stack": "where that code was, as text",
+        "blocked_ms": "how long the loop did not turn",
     },
     "gate.opened": {
         "gate": "key of the gate that lets nobody through: the other side fails",

@@ -117,7 +117,7 @@ DEAD_REASONS = {
     "no_signal": "a signal that it waited for did not come in time",
     "poison": "it took down the worker that ran it, the last time while running alone",
     "invalid_arguments": "the arguments do not fit the task's signature",
-    "unknown_task": "no worker that saw it knows a task of that name",
+    "unknown_task": "no worker that saw it knows a task of that name and version",
     "undecodable": "the payload is not one this worker can read",
     "missing_payload": "the queue named the job, but its payload is gone",
     "unencodable_result": "the task returned what cannot be encoded",

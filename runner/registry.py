@@ -70,5 +70,5 @@ class Registry:
 
 
 def _place(task: Task[..., Any]) -> str:
-    code = getattr(task.fn, "__code__", None)
+    code = getattr(task.body, "__code__", None)
     return f"{task.fn.__module__}:{code.co_firstlineno}" if code else str(task.fn.__module__)

@@ -1,22 +1,31 @@
 """Tasks: a coroutine function with options, made by ``@task``, and calls of it."""
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .arguments import Parameters
-from .backoff import Backoff
 from .breaker import Breaker, Breakers, breakers_of
-from .declared import check_declared, checked_follower, described
+from .declared import (
+    Isolation,
+    OffLoop,
+    Prepare,
+    Upcast,
+    awaitable,
+    check_body,
+    check_declared,
+    checked_follower,
+    checked_version,
+)
 from .effects import Idempotency, Lock
 from .errors import Delay, InvalidTask, seconds
 from .lanes import DEFAULT_PRIORITY, NO_LANING, Concurrencies, Lane, Laning, Tenant, laning_of
 from .parts import Call, Group, Part, Step
 from .placement import Placement, checked_name, checked_queue, positive
 from .rates import RateLimit, RateLimits, limits_of
-from .retry_policy import Errors, Judge, RetryPolicy, policy_of
+from .retry_policy import RetryPolicy, policy_of
+from .task_options import TaskOptions
 from .unique import Unique
 
 P = ParamSpec("P")
@@ -24,9 +33,6 @@ R = TypeVar("R", covariant=True)
 X = TypeVar("X")
 S = TypeVar("S")
 Rest = ParamSpec("Rest")
-
-Prepare = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
-"""Called at enqueue with (args, kwargs); gives what is stored, or raises InvalidArguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +43,10 @@ class Task(Generic[P, R]):
         fn: the coroutine function.
         name: how jobs name it on the wire; unique among the tasks of a runner.
         queue: where its jobs go unless ``using(queue=…)`` says otherwise.
+        version: of its arguments; a worker that knows an older one leaves its jobs to newer workers.
+        upcast: turns the arguments of one version into those of the next.
+        isolation: where it runs: the worker's event loop, a thread, a warm process or a fresh one.
+        body: what was declared: ``fn`` itself, or the plain function that it calls.
         retry: when and how often a failed job runs again.
         timeout_s: hard limit; the call is cancelled and retried by the policy. None for none.
         soft_timeout_s: SoftTimeout is raised inside the call. None for none.
@@ -55,6 +65,10 @@ class Task(Generic[P, R]):
     fn: Callable[Concatenate[Any, P], Awaitable[R]]
     name: str
     queue: str = "default"
+    version: int = 1
+    upcast: Upcast | None = None
+    isolation: Isolation = "loop"
+    body: Callable[..., Any] = field(repr=False)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_s: float | None = None
     soft_timeout_s: float | None = None
@@ -182,28 +196,13 @@ def task(fn: Callable[Concatenate[Any, P], Awaitable[R]], /) -> Task[P, R]: ...
 
 @overload
 def task(
-    *,
-    name: str | None = None,
-    queue: str = "default",
-    retry: Backoff | None = None,
-    max_tries: int | None = None,
-    max_age: Delay | None = None,
-    retry_on: Errors | Judge = (),
-    give_up_on: Errors = (),
-    max_snoozes: int = 10_000,
-    timeout: Delay | None = None,
-    soft_timeout: Delay | None = None,
-    keep_result: Delay | None = None,
-    idempotency: Idempotency | None = None,
-    lock: Lock | None = None,
-    rate_limit: RateLimits = (),
-    unique: Unique | None = None,
-    breaker: Breakers = (),
-    priority: int = DEFAULT_PRIORITY,
-    tenant: Tenant = "",
-    concurrency: Concurrencies = (),
-    on_dead: "Task[..., Any] | None" = None,
-    prepare: Prepare | None = None,
+    *, isolation: OffLoop, **options: Unpack[TaskOptions]
+) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R] | R]], Task[P, R]]: ...
+
+
+@overload
+def task(
+    *, isolation: Literal["loop"] = "loop", **options: Unpack[TaskOptions]
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[R]]], Task[P, R]]: ...
 
 
@@ -221,7 +220,7 @@ def task(fn: Any = None, /, **options: Any) -> Any:
             ``idempotency``, ``lock``, ``rate_limit``, ``breaker`` and ``concurrency`` (one or several each),
             ``priority`` (0 most urgent, 9 least), ``tenant`` (text with parameters in braces, or a function),
             ``unique``, ``on_dead`` (a task; it gets one dict: id, queue, task, reason, attempts, error, args,
-            kwargs), ``prepare``.
+            kwargs), ``prepare``, ``version``, ``upcast``, ``isolation``  (a word).
 
     Raises:
         InvalidTask: not a coroutine function, or options that are unknown or contradict each other.
@@ -229,10 +228,8 @@ def task(fn: Any = None, /, **options: Any) -> Any:
 
     def declared(fn: Any) -> Any:
         where = f"task '{options.get('name') or getattr(fn, '__name__', fn)}'"
-        if not inspect.iscoroutinefunction(fn):
-            msg = f"{where}: a task is an 'async def' function, not {described(fn)}"
-            raise InvalidTask(msg)
         try:
+            check_body(fn, options.get("isolation", "loop"))
             return _declare(fn, **options)
         except (TypeError, ValueError) as error:
             msg = f"{where}: {str(error).removeprefix('_declare() ').removeprefix('policy_of() ')}"
@@ -246,6 +243,30 @@ def _declare(
     *,
     name: str | None = None,
     queue: str = "default",
+    version: int = 1,
+    upcast: Upcast | None = None,
+    isolation: Isolation = "loop",
+    prepare: Prepare | None = None,
+    **options: Any,
+) -> Task[Any, Any]:
+    made: Task[Any, Any] = Task(
+        fn=awaitable(fn),
+        body=fn,
+        name=checked_name(getattr(fn, "__name__", None) if name is None else name),
+        queue=checked_queue(queue),
+        version=checked_version(version, upcast),
+        upcast=upcast,
+        isolation=isolation,
+        prepare=prepare,
+        parameters=Parameters(fn),
+        **_promises(**options),
+    )
+    check_declared(made)
+    return made
+
+
+def _promises(
+    *,
     timeout: Delay | None = None,
     soft_timeout: Delay | None = None,
     keep_result: Delay | None = None,
@@ -258,29 +279,21 @@ def _declare(
     tenant: Tenant = "",
     concurrency: Concurrencies = (),
     on_dead: Task[..., Any] | None = None,
-    prepare: Prepare | None = None,
     **policy: Any,
-) -> Task[Any, Any]:
-    made: Task[Any, Any] = Task(
-        fn=fn,
-        name=checked_name(getattr(fn, "__name__", None) if name is None else name),
-        queue=checked_queue(queue),
-        retry=policy_of(**policy),
-        timeout_s=positive("timeout", timeout),
-        soft_timeout_s=positive("soft_timeout", soft_timeout),
-        keep_result_s=None if keep_result is None else seconds(keep_result),
-        idempotency=idempotency,
-        lock=lock,
-        rate_limits=limits_of(rate_limit),
-        unique=unique,
-        breakers=breakers_of(breaker),
-        laning=laning_of(priority, tenant, concurrency, breakers_of(breaker)),
-        on_dead=checked_follower(on_dead, Task),
-        prepare=prepare,
-        parameters=Parameters(fn),
-    )
-    check_declared(made)
-    return made
+) -> dict[str, Any]:
+    return {
+        "retry": policy_of(**policy),
+        "timeout_s": positive("timeout", timeout),
+        "soft_timeout_s": positive("soft_timeout", soft_timeout),
+        "keep_result_s": None if keep_result is None else seconds(keep_result),
+        "idempotency": idempotency,
+        "lock": lock,
+        "rate_limits": limits_of(rate_limit),
+        "unique": unique,
+        "breakers": breakers_of(breaker),
+        "laning": laning_of(priority, tenant, concurrency, breakers_of(breaker)),
+        "on_dead": checked_follower(on_dead, Task),
+    }
 
 
 __all__ = ["Call", "Placement", "Prepare", "RetryPolicy", "Task", "task"]

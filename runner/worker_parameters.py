@@ -17,6 +17,7 @@ from .errors import SettingsError
 from .health import Health
 from .health.endpoint import Endpoint
 from .http import build_client
+from .isolation.isolation import IsolationOptions
 from .lane_rules import rules_of
 from .middleware.chain import Middleware
 from .middleware.tracing import Tracing
@@ -123,6 +124,12 @@ def _options(
         speaks_json=True,
         result_limit=settings.limits.result,
         steps_limit=settings.limits.steps,
+        blocked_after_s=worker.blocked_after,
+        isolation=IsolationOptions(
+            processes=worker.isolation_processes,
+            memory=worker.isolation_memory,
+            recycle_jobs=worker.isolation_jobs,
+        ),
         rate_limits={name: table.as_rate() for name, table in settings.rate_limits.items()},
         middleware=[*_tracing(settings), *(_named(name) for name in settings.middleware)],
         retention=_retention(settings.dead),

@@ -71,6 +71,8 @@ def payload_of(
         InvalidArguments: they have no JSON form.
         PayloadTooLarge: says how large, and what is largest.
     """
+    if task.version > 1:
+        meta = msgspec.structs.replace(meta, r=task.version)
     try:
         payload = codec.encode_job(task.name, args, kwargs, now_ms, meta)
     except _UNENCODABLE as error:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..declared import upcasted
 from ..errors import InvalidArguments
 from ..json_values import encode_rich
 from ..registry import Registry
@@ -59,15 +60,20 @@ def edited_payload(letter: Editable, edit: Edit, registry: Registry) -> bytes:
     if letter.payload is None or letter.args is None:
         msg = f"the payload of job '{letter.id}' cannot be read, so it cannot be edited"
         raise InvalidArguments(msg)
-    args = letter.args if edit.args is None else edit.args
-    kwargs = (letter.kwargs or {}) if edit.kwargs is None else edit.kwargs
-    args, kwargs = _changed(task, list(args), dict(kwargs), edit.values)
+    meta = _raw(letter.payload, "m")
+    args, kwargs = list(letter.args), dict(letter.kwargs or {})
+    if edit.args is None or edit.kwargs is None:
+        args, kwargs = upcasted(task, args, kwargs, meta.get("r", 1))
+    args = args if edit.args is None else list(edit.args)
+    kwargs = kwargs if edit.kwargs is None else dict(edit.kwargs)
+    args, kwargs = _changed(task, args, kwargs, edit.values)
     rebuilt, named = task.parameters.rebuild(task.name, args, kwargs)
     checked, checked_named = task.check(tuple(rebuilt), named)
     return _with(
         letter.payload,
         a=msgspec.json.encode(list(checked), enc_hook=encode_rich),
         k=msgspec.json.encode(checked_named, enc_hook=encode_rich),
+        **({"m": msgspec.json.encode({**meta, "r": task.version})} if task.version > 1 else {}),
     )
 
 

@@ -2,7 +2,7 @@
 
 decode     the payload's bytes become task and arguments
 resolve    the task's name becomes a Runnable
-unknown    nobody here knows the name: wait, or dead
+unknown    nobody here knows the name, or only an older version: wait, or dead
 admit      attempts left, not cancelled, not expired
 rebuild    plain JSON becomes what the signature names
 sort       a job that came without its lane is given back with it; one that is to be skipped ends
@@ -11,7 +11,7 @@ classify   what it returned or raised becomes an Outcome: here, and nowhere else
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
@@ -19,6 +19,7 @@ import msgspec
 
 from ..breaker import GateClosed
 from ..context import Context
+from ..declared import upcasted
 from ..durable import Suspension
 from ..effects import SKIPPED
 from ..errors import InvalidArguments, Snooze
@@ -76,14 +77,25 @@ def admit(attempt: Attempt, runnable: "Runnable", server_now_ms: int) -> Outcome
     return None
 
 
-def unknown(attempt: Attempt, known: Sequence[str], *, grace_s: float, worker: str) -> Outcome:
+def version_of(attempt: Attempt) -> int:
+    """Give the version of the task by which the job was enqueued."""
+    return 1 if attempt.meta is None else attempt.meta.r
+
+
+def unknown(attempt: Attempt, known: Mapping[str, "Runnable"], *, grace_s: float, worker: str) -> Outcome:
     """Wait for a worker that knows the task (a rolling deploy): 1, 2, 4 … 60 s, until the grace is over."""
+    what = f"task named '{attempt.task}'"
+    if attempt.task in known:
+        what = f"version {version_of(attempt)} of task '{attempt.task}'"
     waited = sum(min(60, 2**n) for n in range(min(attempt.snoozes, 10_000)))
     if waited < grace_s:
         delay_s = min(60, 2 ** min(attempt.snoozes, 10), grace_s - waited)
-        return Snoozed(max(1, round(delay_s * 1000)), f"no task named '{attempt.task}' on worker {worker}")
+        return Snoozed(max(1, round(delay_s * 1000)), f"no {what} on worker {worker}")
     error = arq.worker.JobExecutionFailed(f"function {attempt.task!r} not found")
-    error.__cause__ = UnknownTask(f"this worker knows: {', '.join(known[:20])}")
+    if attempt.task in known:
+        error = arq.worker.JobExecutionFailed(f"no {what}: this worker knows {known[attempt.task].version}")
+    else:
+        error.__cause__ = UnknownTask(f"this worker knows: {', '.join(sorted(known)[:20])}")
     return Dead("unknown_task", error)
 
 
@@ -94,6 +106,10 @@ def rebuild(attempt: Attempt, runnable: "Runnable") -> Outcome | None:
     if THEIR_CARRIER in attempt.kwargs and THEIR_CARRIER not in runnable.parameters.names:
         _adopt_trace(attempt)
     try:
+        if runnable.version > version_of(attempt):
+            attempt.args, attempt.kwargs = upcasted(
+                runnable.task, attempt.args, attempt.kwargs, version_of(attempt)
+            )
         attempt.args, attempt.kwargs = runnable.parameters.rebuild(attempt.task, attempt.args, attempt.kwargs)
     except InvalidArguments as error:
         return Dead("invalid_arguments", error)

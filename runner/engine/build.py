@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
 from ..durable import Durable
+from ..isolation.isolation import Isolation
 from ..job import Attempt
 from ..middleware.breaker import Gatekeeper
 from ..middleware.effects import Effects
@@ -43,6 +44,7 @@ class Configured(Protocol):
 
     functions: dict[str, Function | CronJob]
     queue_name: str
+    max_jobs: int
     job_timeout_s: float
     max_tries: int
     keep_result_s: float
@@ -67,16 +69,30 @@ def envelope_of(worker: Configured, options: EngineOptions) -> Envelope:
 
 
 def shared_by_jobs(
-    options: EngineOptions, execute: Execute, redis: Redis, queues: Sequence[ServedQueue], running: Running
+    worker: Configured,
+    options: EngineOptions,
+    execute: Execute,
+    redis: Redis,
+    queues: Sequence[ServedQueue],
+    running: Running,
 ) -> dict[str, Any]:
-    """Give what the ``ctx`` of every job holds."""
+    """Give what the ``ctx`` of every job holds; ``let_go`` ends it."""
     keys = {queue.keys.queue: queue.keys for queue in queues}
     return {
         "effects": effects_of(options, execute, redis, running),
         "durable": durable_of(options, execute, keys),
         "limiter": limiter_of(options, execute),
         "gates": gatekeeper_of(queues, execute),
+        "isolation": Isolation(options.isolation, threads=worker.max_jobs),
     }
+
+
+async def let_go(shared: Mapping[str, Any]) -> None:
+    """End what the jobs of a worker shared; nothing runs any more."""
+    if "gates" in shared:
+        await shared["isolation"].close()
+        await shared["gates"].settled()
+        await shared["effects"].close()
 
 
 def limiter_of(options: EngineOptions, execute: Execute) -> Limiter:

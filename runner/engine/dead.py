@@ -147,4 +147,4 @@ def _told(
 
 
 def _job(follower: Task[..., Any], told: dict[str, Any]) -> bytes:
-    return codec.encode_job(follower.name, (told,), {}, SYSTEM_CLOCK.now_ms(), codec.Meta())
+    return codec.encode_job(follower.name, (told,), {}, SYSTEM_CLOCK.now_ms(), codec.Meta(r=follower.version))

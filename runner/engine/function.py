@@ -1,6 +1,6 @@
 """What a job's name stands for: one of our tasks, or a function or cron job of arq's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from arq.worker import Retry as ArqRetry
 
 from ..arguments import Parameters
 from ..errors import Retry, Snooze
+from ..isolation.isolation import check_importable
 from ..job import Attempt
 from ..lanes import NO_LANING, Laning
 from ..middleware.breaker import ThroughGates
@@ -18,6 +19,7 @@ from ..middleware.chain import CallNext, Middleware, compose
 from ..middleware.dead_letter import DeadLetter
 from ..middleware.idempotency import OnceForKey
 from ..middleware.lock import OneAtATime
+from ..middleware.place import InAPlace
 from ..middleware.rate_limit import AtARate
 from ..middleware.retry import DEFAULT_MAX_TRIES, BackoffRetry, refuses
 from ..middleware.timeout import Interruptible, Timeout
@@ -38,8 +40,13 @@ def function_of(task: Task[..., Any], *, default_max_tries: int = DEFAULT_MAX_TR
 
     Its coroutine raises arq's own Retry instead of the task's error whenever another attempt follows: error
     reporters that wrap coroutines, as Sentry's arq integration does, then report final failures only.
+
+    Raises:
+        InvalidTask: it is to run in another process, and cannot be imported there.
     """
-    policy, fn = replace(task.retry, max_tries=task.retry.max_tries or default_max_tries), task.fn
+    check_importable(task)
+    policy = replace(task.retry, max_tries=task.retry.max_tries or default_max_tries)
+    fn = task.fn if task.isolation == "loop" else partial(_elsewhere, task)
     interruptible = task.soft_timeout_s is not None
 
     async def coroutine(ctx: Any, *args: Any, **kwargs: Any) -> Any:
@@ -66,6 +73,10 @@ def function_of(task: Task[..., Any], *, default_max_tries: int = DEFAULT_MAX_TR
     )
 
 
+async def _elsewhere(task: Task[..., Any], ctx: Any, *args: Any, **kwargs: Any) -> Any:
+    return await ctx["isolation"].run(task, ctx, args, kwargs)
+
+
 def _is_final(policy: RetryPolicy, attempt: Attempt, error: BaseException) -> bool:
     """Whether an error says that the effect has not happened and never will; spent attempts do not say so."""
     return refuses(policy, attempt, error) == "gave_up"
@@ -84,6 +95,7 @@ class Runnable:
         laning: the lanes its jobs belong in.
         is_cron: whether arq's cron made it.
         keep_result_ms: -1 for ever, 0 not at all.
+        task: ours; None for arq's own functions.
     """
 
     function: Function | CronJob
@@ -94,6 +106,12 @@ class Runnable:
     is_cron: bool
     keep_result_ms: int
     laning: Laning = NO_LANING
+    task: Task[..., Any] | None = None
+
+    @property
+    def version(self) -> int:
+        """Of the arguments it takes."""
+        return 1 if self.task is None else self.task.version
 
 
 def resolve(
@@ -116,14 +134,8 @@ def resolve(
     chain: list[Middleware] = [*around, DeadLetter()]
     if policy is not None:
         chain.append(BackoffRetry(policy))
-    if task is not None and task.breakers:
-        chain.append(ThroughGates(task.breakers, task.parameters))
-    if task is not None and task.rate_limits:
-        chain.append(AtARate(task.rate_limits, task.parameters))
-    if task is not None and task.lock is not None:
-        chain.append(OneAtATime(task.lock, task.parameters))
-    if task is not None and task.idempotency is not None and policy is not None:
-        chain.append(OnceForKey(task.idempotency, task.parameters, partial(_is_final, policy)))
+    if task is not None and policy is not None:
+        chain += _promised(task, policy)
     if hard_s is not None or soft_s is not None:
         chain.append(Timeout(hard_s, soft_s, on_stuck, stuck_after_s))
     return Runnable(
@@ -135,4 +147,18 @@ def resolve(
         is_cron=isinstance(function, CronJob),
         keep_result_ms=keep_result_ms,
         laning=NO_LANING if task is None else task.laning,
+        task=task,
     )
+
+
+def _promised(task: Task[..., Any], policy: RetryPolicy) -> Iterator[Middleware]:
+    if task.breakers:
+        yield ThroughGates(task.breakers, task.parameters)
+    if task.rate_limits:
+        yield AtARate(task.rate_limits, task.parameters)
+    if task.lock is not None:
+        yield OneAtATime(task.lock, task.parameters)
+    if task.idempotency is not None:
+        yield OnceForKey(task.idempotency, task.parameters, partial(_is_final, policy))
+    if task.isolation != "loop":
+        yield InAPlace(task)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..dead_letters import Retention
+from ..isolation.isolation import DEFAULT_ISOLATION, IsolationOptions
 from ..middleware.chain import Middleware
 from ..middleware.timeout import STUCK_AFTER_S
 from ..rates import Rate
@@ -29,6 +30,7 @@ class EngineOptions:
         safety_poll_s: how often an idle worker looks although nothing was pushed.
         server_timeout_s: how long an answer of the server may take.
         stuck_after_s: how long a cancelled call may take to end before its slot is taken from it.
+        blocked_after_s: how long the event loop may not turn before that is said; 0: never.
         speaks_json: JSON payloads and our own log lines, instead of arq's serializer and lines.
         result_limit: largest result envelope, in bytes; JSON only.
         steps_limit: bytes that the durable records of one job may take.
@@ -36,6 +38,7 @@ class EngineOptions:
         rules: of lanes and gates, by queue name; ``rules_set.lua`` has their names.
         middleware: around every job, outermost first.
         retention: how long dead letters stay.
+        isolation: how much runs outside of the event loop.
         beside: what runs while this worker serves; not in burst mode.
         watch: entered with the worker when it begins to serve, left when it ends.
         before_start: checks the server before the first claim; may refuse by raising.
@@ -50,6 +53,7 @@ class EngineOptions:
     safety_poll_s: float = 5.0
     server_timeout_s: float = 5.0
     stuck_after_s: float = STUCK_AFTER_S
+    blocked_after_s: float = 1.0
     speaks_json: bool = False
     result_limit: int = 512 * 1024
     steps_limit: int = 4 * 1024 * 1024
@@ -57,6 +61,7 @@ class EngineOptions:
     rules: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     middleware: Sequence[Middleware] = ()
     retention: Retention = DEFAULT_RETENTION
+    isolation: IsolationOptions = DEFAULT_ISOLATION
     beside: Sequence[Beside] = ()
     watch: Callable[[Any], AbstractContextManager[Any]] = nullcontext
     before_start: Callable[[Any], Any] | None = None

@@ -35,9 +35,17 @@ def about(worker: Described, queues: Iterable[ServedQueue]) -> Mapping[str, Any]
     return {
         "queues": {queue.keys.name: queue.weight for queue in queues},
         "tasks": sorted(worker.functions),
+        "versions": {
+            name: version for name, each in worker.functions.items() if (version := _version(each)) > 1
+        },
         "max_jobs": worker.max_jobs,
         "started_at_ms": SYSTEM_CLOCK.now_ms(),
     }
+
+
+def _version(function: Any) -> int:
+    task = getattr(function, "task", None)
+    return 1 if task is None else task.version
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from ..job import Attempt
 from ..middleware.retry import decide
 from ..outcome import Cancelled, Dead, Failed, Outcome, Released, Retrying
 from ..wire.scripts import Claimed, End
-from .attempt import admit, classify, decode, prepare, rebuild, sort, unknown
+from .attempt import admit, classify, decode, prepare, rebuild, sort, unknown, version_of
 from .claim import ServedQueue
 from .envelope import Envelope
 from .finish import ending_of
 from .function import Runnable
 from .joblog import JobLog
 from .nodes import Nodes
+from .telling import tell_stuck
 
 logger = logging.getLogger("runner.engine")
 
@@ -135,12 +136,7 @@ class Running:
         """Take the slot from an attempt whose code does not end although it was cancelled."""
         if attempt.is_over:
             return
-        logger.warning(
-            "job %s (%s) did not stop when cancelled (%s): its slot is free again, its code still runs",
-            attempt.job_id,
-            attempt.task,
-            attempt.cancel_reason,
-        )
+        tell_stuck(attempt, self.worker)
         outcome = classify(asyncio.CancelledError(), attempt)
         if attempt.cancel_reason == "timeout":
             outcome = self._judge(attempt, TimeoutError("the hard timeout passed, and the task did not stop"))
@@ -206,12 +202,10 @@ class Running:
         if (refused := decode(attempt, self.envelope)) is not None:
             return refused
         runnable = self.runnables.get(attempt.task)
-        if runnable is None:
+        if runnable is None or runnable.version < version_of(attempt):
             if attempt.aborted:
                 return Cancelled("aborted before start")
-            return unknown(
-                attempt, sorted(self.runnables), grace_s=self.unknown_task_grace_s, worker=self.worker
-            )
+            return unknown(attempt, self.runnables, grace_s=self.unknown_task_grace_s, worker=self.worker)
         refused = admit(attempt, runnable, now_ms)
         if refused is None and attempt.meta is not None and attempt.meta.w and self.nodes is not None:
             refused = await self.nodes.admit(attempt)

@@ -1,5 +1,6 @@
 """Events of a worker's jobs. Nobody listening costs one look a claim and one a job."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 from .. import events
@@ -8,6 +9,8 @@ from ..outcome import Outcome
 from ..wire.scripts import Claimed
 from .claim import ServedQueue
 from .joblog import JobLog
+
+logger = logging.getLogger("runner.engine")
 
 OnClaimed = Callable[[ServedQueue, list[Claimed], str, int], None]
 
@@ -25,6 +28,24 @@ def telling_claims(start: OnClaimed, worker: str) -> OnClaimed:
         start(queue, jobs, token, now_ms)
 
     return claimed
+
+
+def tell_stuck(attempt: Attempt, worker: str) -> None:
+    """Log and emit that code goes on although its job was cancelled."""
+    logger.warning(
+        "job %s (%s) did not stop when cancelled (%s): its slot is free again, its code still runs",
+        attempt.job_id,
+        attempt.task,
+        attempt.cancel_reason,
+    )
+    events.emit(
+        "job.stuck",
+        job_id=attempt.job_id,
+        queue=attempt.queue,
+        task=attempt.task,
+        why=attempt.cancel_reason,
+        worker=worker,
+    )
 
 
 class Telling:

@@ -32,6 +32,7 @@ from .beside import Companions
 from .claim import Rounds
 from .connect import connect
 from .drain import drain, to_the_end
+from .loop_watch import LoopWatch
 from .nodes import noting_ends
 from .options import EngineOptions
 from .presence import Presence, about, default_name
@@ -56,6 +57,8 @@ class Worker(CronWorker):
     """
 
     _effects: Effects | None = None
+    _link: Link | None = None
+    _tracking: Tracking | None = None
     _served: asyncio.Future[None] | None = None
 
     def __init__(
@@ -64,8 +67,6 @@ class Worker(CronWorker):
         super().__init__(functions, **parameters)
         self.options = engine or EngineOptions()
         self.worker_name = self.options.name or default_name()
-        self._link: Link | None = None
-        self._tracking: Tracking | None = None
         self._is_serving = self._is_stopping = False
         self._wake = Wake()
         self._queues = build.queues_of(self.options, self.queue_name)
@@ -74,6 +75,7 @@ class Worker(CronWorker):
         self._nodes = build.nodes_of(self.options, self._execute, self._keys, self._note_changed)
         self._companions = Companions(build.with_nodes(beside, self._nodes), self._execute)
         self._running = self._make_running()
+        self._loop_watch = LoopWatch(self._running, self.options.blocked_after_s)
         self.tasks = self.job_tasks = self._running.tasks
         self._rounds = Rounds(
             Scripts(self._execute),
@@ -135,8 +137,9 @@ class Worker(CronWorker):
 
     @property
     def is_claiming(self) -> bool:
-        """Whether it takes new jobs: it serves, and nobody has told it to stop."""
-        return self._is_serving and self.allow_pick_jobs and not self._is_stopping
+        """Whether it takes new jobs: it serves, its loop turns, and nobody has told it to stop."""
+        is_told_to_stop = self._is_stopping or not self.allow_pick_jobs
+        return self._is_serving and not is_told_to_stop and not self._loop_watch.is_blocked
 
     def run(self) -> None:
         """Serve until told to stop; what is wrong with the server is one line on stderr and exit code 3."""
@@ -163,7 +166,7 @@ class Worker(CronWorker):
         try:
             self._is_serving = True
             self._companions.start()
-            with self.options.watch(self):
+            with self.options.watch(self), self._loop_watch.on():
                 await self._serving.run()
         finally:
             try:
@@ -182,7 +185,7 @@ class Worker(CronWorker):
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
         self.ctx.update(
-            build.shared_by_jobs(self.options, self._execute, self.pool, self._queues, self._running)
+            build.shared_by_jobs(self, self.options, self._execute, self.pool, self._queues, self._running)
         )
         self._effects = self.ctx["effects"]
         self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
@@ -206,10 +209,7 @@ class Worker(CronWorker):
             with contextlib.suppress(*TROUBLE):
                 await presence.leave()
         self._is_serving = False
-        if (gatekeeper := self.ctx.get("gates")) is not None:
-            await gatekeeper.settled()
-        if self._effects is not None:
-            await self._effects.close()
+        await build.let_go(self.ctx)
         if self._link is not None:
             await self._link.close()
             self._link = None

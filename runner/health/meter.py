@@ -87,6 +87,8 @@ class Meter:
             "job.claimed": self._claimed,
             "job.ended": self._ended,
             "job.dead": self._died,
+            "job.stuck": self._stuck,
+            "loop.blocked": self._blocked,
             "gate.opened": partial(self._changed, "opened"),
             "gate.paused": partial(self._changed, "paused"),
             "gate.closed": partial(self._changed, "closed"),
@@ -168,6 +170,12 @@ class Meter:
 
     def _died(self, event: events.Event) -> None:
         self._child("runner_dead_total", self._task(event["task"]), event["reason"]).inc()
+
+    def _stuck(self, event: events.Event) -> None:
+        self._child("runner_stuck_calls_total", self._task(event["task"])).inc()
+
+    def _blocked(self, event: events.Event) -> None:
+        self._child("runner_loop_blocked_total", self._task(event["task"])).inc()
 
     def _changed(self, change: str, event: events.Event) -> None:
         self._child("runner_gate_changes_total", self._gates.of(event["gate"]), change).inc()

@@ -36,6 +36,8 @@ PROCESS_METRICS: Mapping[str, Metric] = {
     "runner_limiter_waits_total": Metric("counter", "attempts a limit or gate sent back to wait", ("task",)),
     "runner_limiter_wait_seconds": Metric("histogram", "for how long it sent them back", ("task",), LONG),
     "runner_loop_lag_seconds": Metric("histogram", "how late the event loop runs a timer", (), QUICK),
+    "runner_loop_blocked_total": Metric("counter", "times the event loop did not turn for long", ("task",)),
+    "runner_stuck_calls_total": Metric("counter", "cancelled calls whose code went on", ("task",)),
     "runner_gate_changes_total": Metric(
         "counter",
         "gates opened, paused (the other side asked), closed again",

@@ -75,7 +75,14 @@ def declare(rule: Callable[[], Rule], task: Task[..., Any], options: ScheduleOpt
     if report.problems:
         raise InvalidTask("\n".join(report.problems))
     return Schedule(
-        name=name, rule=made_rule, task=task.name, args=call[0], kwargs=call[1], queue=queue, **values
+        name=name,
+        rule=made_rule,
+        task=task.name,
+        args=call[0],
+        kwargs=call[1],
+        version=task.version,
+        queue=queue,
+        **values,
     )
 
 

@@ -16,6 +16,7 @@ class _Definition(msgspec.Struct, omit_defaults=True, frozen=True):
     anchor_ms: int = 0
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
+    version: int = 1
     queue: str = "default"
     catch_up: CatchUp = "latest"
     misfire_grace_s: float = 3600.0
@@ -29,7 +30,17 @@ class _Definition(msgspec.Struct, omit_defaults=True, frozen=True):
 
 _encoder = msgspec.json.Encoder(enc_hook=encode_rich)
 _decoder = msgspec.json.Decoder(_Definition)
-_SAME = ("queue", "catch_up", "misfire_grace_s", "overlap", "max_instances", "expires_s", "until_ms", "count")
+_SAME = (
+    "version",
+    "queue",
+    "catch_up",
+    "misfire_grace_s",
+    "overlap",
+    "max_instances",
+    "expires_s",
+    "until_ms",
+    "count",
+)
 
 
 def encode_schedule(schedule: Schedule) -> bytes:

@@ -69,5 +69,5 @@ def payload_of(schedule: Schedule, at_ms: int, *, expires: bool = True) -> bytes
     """Give the job of a tick; without ``expires`` it starts however late."""
     has_end = expires and schedule.expires_s is not None
     expires_at_ms = at_ms + round((schedule.expires_s or 0) * 1000) if has_end else 0
-    meta = codec.Meta(x=expires_at_ms)
+    meta = codec.Meta(x=expires_at_ms, r=schedule.version)
     return codec.encode_job(schedule.task, tuple(schedule.args), dict(schedule.kwargs), at_ms, meta)

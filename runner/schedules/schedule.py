@@ -112,6 +112,7 @@ class Schedule:
         task: name of the task.
         args: its arguments.
         kwargs: its keyword arguments.
+        version: of the task, as declared.
         queue: where its jobs go.
         catch_up: of ticks missed within the grace: the latest, all (at most 100), or none.
         misfire_grace_s: a tick later than this is missed for good.
@@ -128,6 +129,7 @@ class Schedule:
     task: str
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    version: int = 1
     queue: str = "default"
     catch_up: CatchUp = "latest"
     misfire_grace_s: float = 3600.0

@@ -100,6 +100,17 @@ class WorkerGroup(Group):
         default=30.0, description="how often a worker writes its health line (duration)"
     )
     uvloop: bool = Field(default=True, description="use uvloop when it is installed")
+    blocked_after: Duration = Field(
+        default=1.0,
+        description="an event loop that stands still for so long is told of; 0: never (duration)",
+    )
+    isolation_processes: Whole = Field(
+        default=0, description="processes for isolated tasks, at once; 0: one for each core (count)"
+    )
+    isolation_memory: SizeOrZero = Field(
+        default=0, description="what a job in a process may take, beyond its imports; 0: any (size)"
+    )
+    isolation_jobs: Count = Field(default=1000, description="a process that ran so many is replaced (count)")
     name: str = Field(default="", description="shown to people; empty: host:pid (text)")
 
 

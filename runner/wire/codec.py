@@ -32,6 +32,7 @@ class Meta(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
         e: what follows when that node has succeeded, ``|``, what when it has not; see workflow.flat.
         p: priority, of a job that has a lane; None otherwise.
         o: its tenant (its owner), likewise.
+        r: version of the task by which it was enqueued.
     """
 
     v: int = 1
@@ -43,6 +44,7 @@ class Meta(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     e: str = ""
     p: int | None = None
     o: str | None = None
+    r: int = 1
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):

@@ -28,7 +28,8 @@ def test_a_task_that_is_no_coroutine_function() -> None:
         task(pack)
     assert one_line(refused) == (
         "task 'pack': a task is an 'async def' function, not the plain function "
-        "test_a_task_that_is_no_coroutine_function.<locals>.pack: put 'async' before its 'def'"
+        "test_a_task_that_is_no_coroutine_function.<locals>.pack: put 'async' before its 'def', "
+        "or give isolation='thread'"
     )
 
 
