@@ -24,7 +24,7 @@ Key = Callable[..., Any]
 
 def name_of(template: str, key: Key | None, named: Mapping[str, Any]) -> str:
     """Make the name of one call; raises whatever the arguments make of it."""
-    name = _Names().vformat(template, (), named)
+    name = _Names().vformat(template, (), named) if "{" in template or "}" in template else template
     return bucket_of(name if key is None else f"{name}:{call(key, named)}")
 
 

@@ -103,12 +103,13 @@ class Limiter:
             Want(bucket, limit.name, cost, self.rates.get(limit.name, limit.rate))
             for limit, bucket, cost in claims
         ]
-        take = partial(self.scripts.take.put, Take(mode, wants))
-        if any(claim.limit.fallback is None for claim in claims):
-            return await patiently(take, for_s=self.for_s, address="redis.url")
+        entry = Take(mode, wants)
         try:
-            return await take()
+            return await self.scripts.take.put(entry)
         except TROUBLE as error:
+            if any(claim.limit.fallback is None for claim in claims):
+                take = partial(self.scripts.take.put, entry)
+                return await patiently(take, for_s=self.for_s, address="redis.url")
             if not is_passing(error):
                 raise
             return self._take_here(claims)

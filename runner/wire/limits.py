@@ -4,6 +4,7 @@ All buckets live under one prefix beside the queues: a limit means the same whic
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 from ..rates import Rate
@@ -76,8 +77,8 @@ class LimitScripts:
     async def take_all(self, takes: Sequence[Take], *, now_us: int = 0) -> list[Answer]:
         """Take at once what up to 500 callers want, in their order: one round trip."""
         args: list[Any] = [now_us, FAR_US]
-        for mode, wants in takes:
-            args += (mode, len(wants))
+        for (mode, wants), alike in groupby(takes):
+            args += (mode, sum(1 for _ in alike), len(wants))
             for bucket, limit, cost, rate in wants:
                 given = (0, 1, cost) if rate is None else (rate.count, rate.period_us, rate.burst)
                 args += (bucket, limit, cost, *given)

@@ -25,7 +25,8 @@
 -- COST  O(log n + limit); looks at most at 1,200 jobs that cannot be taken; is_resent adds O(running)
 -- USES  now text owner holds settle vacant recollect judge exhume weigh bury grant enter report give_back recall waiting
 -- USES  isolate parked lane_of spec_of rule rank stride virtual_time activate deactivate shelve gate_of park outlive serve
--- USES  ride walk due_of page_of look_again draw sort_out sift vacate unshelve resign erase put_back set_aside next_due outlook
+-- USES  walk ride line_up line_back line_down due_of page_of look_again draw sort_out sift vacate unshelve resign erase
+-- USES  put_back set_aside next_due outlook
 limit = redis.call('EXISTS', paused) == 1 and 0 or math.min(limit, 500)
 local at, at_us = now(now_ms)
 local lease_end, since, found, taken, alone, skipped = text(at + lease_ms), text(at), { at, -1, 0, 0, 0 }, 0, 0, {}

@@ -3,8 +3,8 @@
 -- KEYS  ours      str   prefix of our keys
 -- ARGV  now_us    int   0 = ask the server
 -- ARGV  far_us    int   nobody gets a place in line that is farther off than this
--- ARGV  takes     rest  mode, how many buckets, and six a bucket: name, limit, cost, count, period us, burst; repeated,
--- takes: at most 500; a count of 0 says that the caller knows no rate
+-- ARGV  takes     rest  mode, how often, how many buckets, and six a bucket: name, limit, cost, count, period us, burst;
+-- takes: repeated, at most 500 in all; a count of 0 says that the caller knows no rate
 --
 -- runner:limits          HASH: bucket or limit -> 'count period burst', set at run time; goes before what the caller says
 -- runner:bucket:<name>   STRING PX: credits, last us, count, period us, line end us, turn end us; none means full
@@ -39,29 +39,35 @@ local function open(name, count, period, burst)
   return buckets[name]
 end
 
-local function take(mode, first, size)
+local function wanted(first, size)
   local wants = {}
-  for n = 0, size - 1 do
-    local i = first + n * 6
+  for i = first, first + size * 6 - 1, 6 do
     local name, cost = takes(i), tonumber(takes(i + 2))
     local count, period, burst = rate_of(name, takes(i + 1), takes(i + 3) .. ' ' .. takes(i + 4) .. ' ' .. takes(i + 5))
     if count == 0 then
-      return 3, 0, 0
+      return nil, 3, 0
     end
     local want = wants[name] or { bucket = open(name, count, period, burst), need = 0 }
     want.need, wants[name] = want.need + cost * period, want
     if want.need > want.bucket.capacity then
-      return 2, burst, 0
+      return nil, 2, burst
     end
   end
-  return admit(wants, mode, at, far_us)
+  return wants
 end
 
 local i = 1
 while i < takes_n do
-  local n, size = #answers, tonumber(takes(i + 1))
-  answers[n + 1], answers[n + 2], answers[n + 3] = take(takes(i), i + 2, size)
-  i = i + 2 + size * 6
+  local mode, size = takes(i), tonumber(takes(i + 2))
+  local wants, verdict, retry = wanted(i + 3, size)
+  for _ = 1, tonumber(takes(i + 1)) do
+    local n, place = #answers, 0
+    if wants then
+      verdict, retry, place = admit(wants, mode, at, far_us)
+    end
+    answers[n + 1], answers[n + 2], answers[n + 3] = verdict, retry, place
+  end
+  i = i + 3 + size * 6
 end
 for name, bucket in pairs(buckets) do
   if bucket.is_touched then

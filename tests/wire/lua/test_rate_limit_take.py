@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -38,8 +39,8 @@ class Desk:
     def take_all(self, *takes: tuple[str, tuple[Bucket, ...]]) -> list[tuple[int, int, int]]:
         args: list[Any] = [self.now_us, FAR_US]
         names: list[str] = []
-        for mode, buckets in takes:
-            args += [mode, len(buckets)]
+        for (mode, buckets), alike in groupby(takes):
+            args += [mode, len(list(alike)), len(buckets)]
             for name, rate, cost in buckets:
                 shape = (0, 1, cost) if rate is None else (rate.count, rate.period_us, rate.burst)
                 args += [name, name.partition(":")[0], cost, *shape]
@@ -248,7 +249,7 @@ def test_a_million_keys_leave_nothing_behind(desk: Desk) -> None:
     rate = rate_of("100/s")
     args: list[Any] = [0, FAR_US]
     for n in range(500):
-        args += ["try", 1, f"b:{n}", "b", 1, rate.count, rate.period_us, rate.burst]
+        args += ["try", 1, 1, f"b:{n}", "b", 1, rate.count, rate.period_us, rate.burst]
     desk.redis.evalsha(SCRIPT.sha, 1, "runner:", *args)
     left_ms: list[Any] = [desk.redis.pttl(f"runner:bucket:b:{n}") for n in range(500)]
     assert all(left == -2 or 0 <= left <= 12 for left in left_ms)

@@ -1,7 +1,9 @@
 -- lane_of(lane): the tenant and the gates of a lane, "tenant, then key, limit, on_full of each gate" with US (31) between.
 local lanes_read = {}
 local function lane_of(lane)
-  if not lanes_read[lane] then
+  if not string.find(lane, '\31', 1, true) then
+    return { text = lane, tenant = lane, gates = {} }
+  elseif not lanes_read[lane] then
     local parts = {}
     for part in string.gmatch(lane .. '\31', '([^\31]*)\31') do
       parts[#parts + 1] = part

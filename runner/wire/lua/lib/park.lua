@@ -3,7 +3,6 @@
 local parked_n = 0
 local function park(here, lane, gate, at)
   parked_n = parked_n + 1
-  deactivate(here, lane.tenant, lane.text)
   redis.call('ZADD', here .. 'waiting:' .. gate.key, string.format('%.3f', at + parked_n / 1000), lane.text)
   redis.call('ZADD', here .. 'shut', text(gate_of(here, gate, at).closed_until or 1e15), gate.key)
   for _, other in ipairs(lane.gates) do

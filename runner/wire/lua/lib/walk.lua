@@ -1,16 +1,11 @@
--- walk(...): a turn of the jobs without a lane, as ride() for a lane; they stand in a page (id, due, …) of which the first
--- `draft.walked` values have had their turn.
-local function walk(here, plain, room, till, draft)
+-- walk(...): a turn of the jobs without a lane; they stand in a page (id, due, …) of which the first `draft.walked` values
+-- have had their turn. Gives how many, and the due time of the next.
+local function walk(plain, room, till, draft)
   local first, last = draft.walked, draft.walked
   while (last - first) / 2 < room and plain[last + 1] and tonumber(plain[last + 2]) <= (tonumber(till) or math.huge) do
     draft.ids[#draft.ids + 1], draft.dues[plain[last + 1]] = plain[last + 1], plain[last + 2]
     last = last + 2
   end
   draft.walked = last
-  if plain[last + 1] then
-    redis.call('ZADD', here .. 'lanes:', plain[last + 2], 'plain')
-  else
-    deactivate(here, '', 'plain')
-  end
-  return (last - first) / 2
+  return (last - first) / 2, plain[last + 2]
 end
