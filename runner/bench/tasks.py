@@ -62,6 +62,11 @@ async def full(_ctx: Context, number: int) -> None:
     """Do nothing, at most 50 at once."""
 
 
+@task(name="bench_blocked", concurrency=Concurrency("bench blocked", 0))
+async def blocked(_ctx: Context, number: int) -> None:
+    """Wait behind a gate that lets nobody through."""
+
+
 @task(name="bench_tenant", tenant="{number}")
 async def tenanted(_ctx: Context, number: int) -> None:
     """Do nothing, for a tenant."""

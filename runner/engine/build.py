@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from arq.cron import CronJob
@@ -20,7 +20,7 @@ from ..wire.bell import Bell
 from ..wire.gates import GateScripts
 from ..wire.keys import Keys, keys_of, keys_of_arq_queue
 from ..wire.limits import LimitScripts
-from ..wire.scripts import Execute, Scripts
+from ..wire.scripts import Execute
 from .beside import Beside
 from .claim import ServedQueue
 from .envelope import ArqEnvelope, Envelope, JsonEnvelope
@@ -105,13 +105,6 @@ def gatekeeper_of(queues: Sequence[ServedQueue], execute: Execute) -> Gatekeeper
     """Give what asks and tells the gates of this worker's queues."""
     scripts = {each.keys.queue: GateScripts(execute, each.keys) for each in queues}
     return Gatekeeper(scripts, {each.keys.queue: each.keys.name for each in queues})
-
-
-async def declare_rules(queues: Iterable[Keys], options: EngineOptions, execute: Execute) -> None:
-    """Write down what settings and tasks say of lanes and gates, where this worker serves."""
-    for keys in queues:
-        if rules := options.rules.get(keys.name):
-            await Scripts(execute).set_rules(keys, rules)
 
 
 def effects_of(options: EngineOptions, execute: Execute, redis: Redis, running: Running) -> Effects:

@@ -1,13 +1,25 @@
-"""The worker's first connection: retried as arq's settings say, then one clear error."""
+"""The worker's first words with its server: retried as arq's settings say, then one clear error."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from redis.exceptions import RedisError
 
+from ..client.patience import patiently
 from ..errors import ServerUnreachable
+from ..wire.keys import Keys
+from ..wire.scripts import Execute, Scripts
 from .options import EngineOptions
+
+logger = logging.getLogger("arq.worker")
+
+GREET_S = 15.0
+"""A server that goes away right after the first connection, as in a restart, is waited for so long."""
+
+Rules = Mapping[str, Mapping[str, str]]
+"""Rules of lanes and gates, by the queue's name."""
 
 
 class Addressed(Protocol):
@@ -42,3 +54,35 @@ async def connect(worker: Addressed) -> ArqRedis:
         where = at and (at.unix_socket_path or f"{at.host}:{at.port}")
         msg = f"no server at {where} ({error}); is it running, is redis.url right?"
         raise ServerUnreachable(msg) from error
+
+
+async def greet(pool: ArqRedis, options: EngineOptions, queues: Iterable[Keys], execute: Execute) -> None:
+    """Look at the server, check that it is safe, and tell it the rules of lanes, before the first claim.
+
+    Raises:
+        ServerError: it is away for longer than that, or refuses.
+    """
+
+    async def once() -> None:
+        await log_redis_info(pool, logger.info)
+        if options.before_start is not None:
+            await options.before_start(pool)
+        for keys in queues:
+            await declare_rules(keys, options.rules, execute)
+
+    await patiently(once, for_s=GREET_S, address="redis.url")
+
+
+async def declare_rules(keys: Keys, rules: Rules, execute: Execute) -> None:
+    """Write down what settings and tasks say of the lanes and gates of a queue."""
+    if mine := rules.get(keys.name):
+        await Scripts(execute).set_rules(keys, mine)
+
+
+async def restore_rules(keys: Keys, rules: Rules, execute: Execute) -> None:
+    """Write those that are gone, as after FLUSHALL; what another release wrote stays in force."""
+    mine = {name: value for name, value in rules.get(keys.name, {}).items() if value}
+    found = await execute("HMGET", keys.rules, *mine) if mine else []
+    if gone := [name for name, value in zip(mine, found, strict=True) if value is None]:
+        logger.warning("rules of queue %s were gone, and are written again: %s", keys.name, ", ".join(gone))
+        await Scripts(execute).set_rules(keys, {name: mine[name] for name in gone})

@@ -10,6 +10,7 @@ from ..dead_letters import Retention
 from ..wire.keys import Keys
 from ..wire.scripts import Execute, Scripts
 from ..wire.tracking import Tracking
+from .connect import Rules, restore_rules
 from .dead import look_after
 from .presence import Presence
 from .renew import renew
@@ -44,6 +45,7 @@ class Upkeep:
         counts: completed, failed and retried so far.
         on_tick: called after each tick, to look at what pushes may have missed.
         retention: how long dead letters stay.
+        rules: of lanes and gates, by queue name, to be written again where they are gone.
     """
 
     execute: Execute
@@ -55,6 +57,7 @@ class Upkeep:
     counts: Callable[[], tuple[int, int, int]]
     on_tick: Callable[[], None]
     retention: Retention
+    rules: Rules
     cursor: dict[str, int] = field(default_factory=dict[str, int])
 
     async def run(self, tracking: Tracking, presence: Presence | None) -> None:
@@ -96,6 +99,9 @@ class Upkeep:
                 retried=retried,
                 now_ms=SYSTEM_CLOCK.now_ms(),
             )
+        if ticks % IDLE_MAINTAIN_EVERY == 1:
+            for keys in self.keys.values():
+                await restore_rules(keys, self.rules, self.execute)
         if ticks and (self.running.attempts or ticks % IDLE_MAINTAIN_EVERY == 0):
             await self.maintain(MAINTAINED_JOBS)
         if ticks and ticks % (RENEW_EVERY if self.running.attempts else IDLE_DEAD_EVERY) == 0:

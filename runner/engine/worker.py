@@ -17,7 +17,6 @@ from signal import SIGUSR1, Signals
 from typing import Any, cast
 
 import arq.worker
-from arq.connections import log_redis_info
 from redis.asyncio.connection import ConnectionPool
 
 from ..errors import ServerError
@@ -30,7 +29,7 @@ from . import build
 from .arq_cron import CronWorker, beside_of
 from .beside import Companions
 from .claim import Rounds
-from .connect import connect
+from .connect import connect, greet
 from .drain import drain, to_the_end
 from .loop_watch import LoopWatch
 from .nodes import noting_ends
@@ -98,6 +97,7 @@ class Worker(CronWorker):
             counts=lambda: (self.jobs_complete, self.jobs_failed, self.jobs_retried),
             on_tick=lambda: self._note_changed([]),
             retention=self.options.retention,
+            rules=self.options.rules,
         )
         self._serving = self._make_serving()
 
@@ -178,10 +178,8 @@ class Worker(CronWorker):
         if self._pool is None:
             self._pool = await connect(self)
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
-        await log_redis_info(self.pool, logger.info)
-        if self.options.before_start is not None:
-            await self.options.before_start(self.pool)
-        elif self.job_serializer is None:
+        await greet(self.pool, self.options, self._keys.values(), self._execute)
+        if self.options.before_start is None and self.job_serializer is None:
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
         self.ctx["redis"] = self.pool
         self.ctx.update(
@@ -189,7 +187,6 @@ class Worker(CronWorker):
         )
         self._effects = self.ctx["effects"]
         self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
-        await build.declare_rules(self._keys.values(), self.options, self._execute)
         if self.on_startup is not None:
             await self.on_startup(self.ctx)
 

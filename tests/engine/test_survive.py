@@ -20,6 +20,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from runner import task
+from runner.engine.connect import restore_rules
 from runner.engine.survive import Patience, is_passing
 from runner.errors import QueueFull
 
@@ -161,6 +162,39 @@ async def test_no_answer_of_the_server_ends_the_worker_or_costs_an_outcome(
     assert worker.jobs_complete == 2 * len(KINDS)
     assert await yard.leftovers_of_jobs() == []
     await admin.aclose()
+
+
+async def test_a_server_that_goes_away_while_a_worker_starts_does_not_end_it(yard: Any) -> None:
+    """Between the first connection and the first claim it is waited for too, as in a restart of both."""
+    looks: list[Any] = []
+
+    async def check(pool: Any) -> None:
+        looks.append(pool)
+        if len(looks) == 1:
+            raise RedisConnectionError
+
+    job = await yard.put(quick)
+    await yard.drain(quick, options={"before_start": check})
+    assert (len(looks), await yard.state(job)) == (2, "succeeded")
+
+
+async def test_rules_of_lanes_come_back_where_they_are_gone(
+    yard: Any, redis: Redis, wait_until: Any, caplog: Any
+) -> None:
+    """Workers write them again after FLUSHALL; where rules are left, as of another release, they stay."""
+    options = {"lease_s": 0.3, "rules": {"default": {"limit:g": "1"}}}
+
+    async def told() -> bool:
+        return await redis.hgetall(yard.keys.rules) == {b"limit:g": b"1"}
+
+    async with yard.serving(quick, options=options) as worker:
+        await wait_until(told, "the rules are there")
+        await redis.flushdb()
+        await wait_until(told, "the rules are there again")
+        await redis.hset(yard.keys.rules, "limit:g", "7")
+        await restore_rules(yard.keys, options["rules"], redis.execute_command)
+        assert not await told()
+        assert not worker.main_task.done()
 
 
 @pytest.mark.parametrize("word", ["NOAUTH", "WRONGPASS", "NOPERM"])

@@ -97,7 +97,7 @@ async def test_an_ill_host_is_left_alone_and_no_attempt_is_spent(make: Make, wai
     is_down = True
     told: list[Any] = []
 
-    @task(breaker=Breaker("host:{url.host}"), retry=backoff.constant(0), max_tries=6, max_snoozes=0)
+    @task(breaker=Breaker("host:{url.host}"), retry=backoff.constant(0), max_tries=9, max_snoozes=0)
     async def fetch(ctx: Context, url: str) -> int:
         calls.append((url, ctx.attempt))
         if is_down and "ill" in url:
@@ -119,11 +119,12 @@ async def test_an_ill_host_is_left_alone_and_no_attempt_is_spent(make: Make, wai
 
         infos = [await job.info() for job in jobs]
         assert {(info.attempts, info.state) for info in infos} == {(0, "ready")}
-        assert len([url for url, _ in calls if "ill" in url]) == 5
+        tried = len([url for url, _ in calls if "ill" in url])
+        assert 5 <= tried <= 6  # the other worker may have been quicker than the fifth report
         is_down = False
         await runner.limits.reset("host:ill.example")
         assert {await job.result(10) for job in jobs} == {1}
-        assert await first.result(10) == 6
+        assert await first.result(10) == tried + 1
     for end in ends:
         end()
 

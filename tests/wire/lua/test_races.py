@@ -242,7 +242,7 @@ async def test_a_job_is_always_in_exactly_one_place(
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
