@@ -135,3 +135,20 @@ async def test_a_node_that_has_succeeded_is_not_run_again(world, say):
     await world.drain()
     assert dict(world.ran) == {"a": 1, "b": 1}
     assert await world.state(flow.id) == "succeeded"
+
+
+async def test_a_success_on_its_way_outlives_a_late_cancellation(world, say):
+    """A node's success that its workflow does not know yet is not replaced by how a late second job of it ends."""
+    flow = await world.start(group([say.call("a"), say.call("b", deaths=1, far=True)]))
+    for name, token, job in await world.claim():
+        await world.finish(name, await world.end_of(name, token, job))
+    world.advancing.now_ms = world.now_ms
+    late = (await world.advancing._call(flow.id, "1")).entry(flow.id, 0)
+    await world.advancing._enqueue({"default": [late]})
+    await world.advancing.settle(world.keys["bulk"])
+    assert await world.redis.zcard(world.keys["default"].queue) == 0, "the workflow failed: it is cancelled"
+    await world.drain()
+    assert await flow.retry()
+    await world.drain()
+    assert await world.result(flow.id) == ["a", "b"]
+    assert dict(world.ran) == {"a": 1, "b": 2}
