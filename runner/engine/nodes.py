@@ -78,13 +78,13 @@ class Nodes:
         """Tell workflows of their nodes until cancelled."""
         patience = Patience()
         while True:
+            self._wake.clear()
             try:
                 await self.settle()
                 patience.reset()
             except TROUBLE:
                 await asyncio.sleep(patience.next_delay_s())
                 continue
-            self._wake.clear()
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
@@ -94,9 +94,12 @@ class Nodes:
     async def settle(self) -> None:
         """Tell workflows of all nodes that ended in the queues to look at."""
         while self._due:
-            queue = next(iter(self._due))
-            if not await self._advancing.settle(self._queues[queue]):
-                self._due.discard(queue)
+            queue, is_left = self._due.pop(), True  # popped first: what ends meanwhile makes it due again
+            try:
+                is_left = await self._advancing.settle(self._queues[queue])
+            finally:
+                if is_left:
+                    self._due.add(queue)
 
     async def leave(self) -> None:
         """Tell workflows of what ended last, if the server is there; else another worker does."""

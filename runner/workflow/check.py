@@ -40,8 +40,10 @@ class Given(NamedTuple):
 def check_parts(part: Part[Any, Any], registry: Registry, before: Given | None = None) -> Given:
     """Check every call of a workflow; gives what the workflow gives.
 
+    A registry of none is that of a process which only starts workflows: workers say whether they know a task.
+
     Raises:
-        InvalidTask: a call is of something that is no registered task.
+        InvalidTask: a call is of something that is no task, or of none that is registered where any is.
         InvalidArguments: arguments do not fit, or a result does not fit the task that would get it.
         InvalidJob: a placement that a node cannot have.
     """
@@ -71,7 +73,7 @@ def _check_call(call: Step[Any, Any], registry: Registry, before: Given | None) 
     if not isinstance(task, Task):
         msg = f"a workflow calls tasks, not {task!r}: put @task above its 'async def'"
         raise InvalidTask(msg)
-    if registry.get(task.name) is None:
+    if len(registry) and registry.get(task.name) is None:
         cure = "name its module in settings.toml, tasks = […], or pass Runner(tasks=[…])"
         msg = f"task '{task.name}' is not registered: {cure}"
         raise InvalidTask(msg)

@@ -21,7 +21,10 @@ FEED = "$result"
 
 
 class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One call, encoded; what is counted from when it becomes due is not settled yet."""
+    """One call, encoded; what is counted from when it becomes due is not settled yet.
+
+    ``lane`` is empty where that hangs on a value which is not known yet: the worker that gets it sorts it in.
+    """
 
     node: str
     queue: str
@@ -29,13 +32,14 @@ class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):
     delay_ms: int
     expires_ms: int
     payload: str
+    lane: str = ""
 
     def entry(self, workflow: str, now_ms: int, node: str = "") -> Entry:
         """Make the job of it, for a node that is due now."""
         payload = self.payload.encode()
         if self.expires_ms:
             payload = codec.expiring(payload, (self.at_ms or now_ms + self.delay_ms) + self.expires_ms)
-        return Entry(f"{workflow}:{node or self.node}", self.at_ms, self.delay_ms, payload)
+        return Entry(f"{workflow}:{node or self.node}", self.at_ms, self.delay_ms, payload, self.lane)
 
 
 _chunks = msgspec.json.Decoder(list[Stored])
@@ -47,12 +51,15 @@ def stored(
     """Encode one call, which has been checked.
 
     Raises:
+        InvalidArguments: they give no tenant or no gate of a limit.
         PayloadTooLarge: says how large.
     """
     task, placed = call.task, call.task.placement
-    args = call.args if feed is None else ({FEED: feed}, *call.args)
-    meta = codec.Meta(w=workflow, e=edges)
-    payload = payload_of(task, args, call.kwargs, now_ms=now_ms, meta=meta, limit=limit)
+    args, kwargs = call.args if feed is None else ({FEED: feed}, *call.args), call.kwargs
+    if task.prepare is not None and feed is None:
+        args, kwargs = task.prepare(args, kwargs)
+    meta = codec.Meta(w=workflow, e=edges, p=placed.priority, o=placed.tenant)
+    payload = payload_of(task, args, kwargs, now_ms=now_ms, meta=meta, limit=limit)
     return Stored(
         node,
         placed.queue or task.queue,
@@ -60,6 +67,7 @@ def stored(
         round(placed.delay_s * 1000),
         round((placed.expires_s or 0) * 1000),
         payload.decode(),
+        task.lane(args, kwargs).spec if feed is None else "",
     )
 
 

@@ -138,7 +138,7 @@ async def test_a_node_that_has_succeeded_is_not_run_again(world, say):
 
 
 async def test_a_success_on_its_way_outlives_a_late_cancellation(world, say):
-    """A node's success that its workflow does not know yet is not replaced by how a late second job of it ends."""
+    """A success that the workflow does not know yet is not replaced by how a late second job ends."""
     flow = await world.start(group([say.call("a"), say.call("b", deaths=1, far=True)]))
     for name, token, job in await world.claim():
         await world.finish(name, await world.end_of(name, token, job))
@@ -152,3 +152,41 @@ async def test_a_success_on_its_way_outlives_a_late_cancellation(world, say):
     await world.drain()
     assert await world.result(flow.id) == ["a", "b"]
     assert dict(world.ran) == {"a": 1, "b": 2}
+
+
+async def test_what_a_straggler_leads_to_is_let_go_when_the_workflow_has_succeeded(world, say):
+    """A group inside a chord that collects fails with its first death; nothing follows its others."""
+    inner = group([say.call("a", deaths=1), chain(say.call("b", far=True), say.call("c"))])
+    flow = await world.start(chord([inner], say.call("d"), error="collect"))
+    (name, token, job), straggler = await world.claim()
+    await world.finish(name, await world.end_of(name, token, job))
+    late = await world.end_of(*straggler)
+    await world.settle()
+    [(name, token, job)] = await world.claim()
+    await world.finish(name, await world.end_of(name, token, job))
+    await world.settle()
+    assert await world.state(flow.id) == "succeeded"
+    await world.finish(straggler[0], late)
+    await world.drain()
+    assert dict(world.ran) == {"a": 1, "b": 1, "d": 1}
+    assert await world.part(flow.id, "held") is None
+
+
+async def test_nodes_that_end_while_others_are_told_are_told_at_once(world, say):
+    """An end that is written while a worker tells of those before it is not left for its next look."""
+    await world.start(group([say.call("a"), say.call("b")]))
+    (name, token, first), (_, _, second) = await world.claim()
+    await world.finish(name, await world.end_of(name, token, first))
+    nodes, queue = world.nodes, world.keys["default"].queue
+    send = nodes._advancing.scripts.advance
+
+    async def meanwhile(*told, **options):
+        nodes._advancing.scripts.advance = send
+        await world.finish(name, await world.end_of(name, token, second))
+        nodes.note_ended(queue)
+        return await send(*told, **options)
+
+    nodes._advancing.scripts.advance = meanwhile
+    nodes.note_ended(queue)
+    await nodes.settle()
+    assert await world.unsettled() == 0

@@ -1,0 +1,100 @@
+"""Nodes are jobs like any: limits, placements and ends that no worker writes, each known to the workflow."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from jobs.webhook import send_webhook
+from runner import Concurrency, Context, Runner, Settings, chain, group, task
+from runner.settings.model import RedisGroup, WorkerGroup
+from runner.wire.keys import keys_of
+
+KEYS = keys_of("default")
+LANED = KEYS.here + "laned"
+
+
+class Room:
+    """How many calls are in it, the most there ever were, and the order they came in."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.came: list[str] = []
+
+    async def stay(self, name: str) -> str:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.came.append(name)
+        await asyncio.sleep(0)
+        self.now -= 1
+        return name
+
+
+room = Room()
+
+
+@task
+async def host(ctx: Context, name: str) -> str:
+    return name
+
+
+@task(concurrency=Concurrency("host:{name}", 2))
+async def visit(ctx: Context, name: str) -> str:
+    return await room.stay(name)
+
+
+@task
+async def plain(ctx: Context, name: str) -> str:
+    return await room.stay(name)
+
+
+@pytest.fixture
+def make(redis_url: str) -> Callable[..., Runner]:
+    def runner(*tasks: Any) -> Runner:
+        room.__init__()
+        settings = Settings(redis=RedisGroup(url=redis_url), worker=WorkerGroup(grace=0), tasks=())
+        return Runner(settings, tasks=tasks)
+
+    return runner
+
+
+async def test_nodes_keep_the_limits_and_lanes_of_their_tasks(make: Any, redis: Redis) -> None:
+    """Gates and priority hold for nodes: known arguments put them into their lane at once, a result later."""
+    runner = make(host, visit, plain)
+    async with runner:
+        both = chain(host.call("a"), group([visit.call()] * 6))
+        flow = await runner.start(group([visit.call("a") for _ in range(6)]))
+        later = await runner.start(both)
+        first = await runner.start(plain.using(priority=0, tenant="t").call("first"))
+        laned = await runner.client.execute("HKEYS", LANED)
+        assert {key.decode().partition(":")[0] for key in laned} == {flow.id, first.id}
+        assert await runner.client.execute("HGET", LANED, f"{first.id}:0") == b"0\x1ft"
+        async with runner.worker():
+            assert await flow.result(timeout=10) == ["a"] * 6
+            assert await later.result(timeout=10) == ["a"] * 6
+            assert await first.result(timeout=10) == "first"
+    assert room.most <= 3, "two at the gate, and the one without"
+    assert await redis.exists(LANED) == 0
+
+
+async def test_a_process_that_knows_no_tasks_starts_workflows(make: Any) -> None:
+    """The tasks in the plan are enough for a web app; what fits together is checked all the same."""
+    async with make() as app:
+        flow = await app.start(chain(host.call("a"), plain.call()))
+    async with make(host, plain).worker():
+        pass
+    runner = make(host, plain)
+    async with runner.worker():
+        assert await runner.workflow(flow.id).result(timeout=10) == "a"
+
+
+async def test_a_node_is_prepared_like_any_call(make: Any, redis: Redis) -> None:
+    """A webhook in a workflow is frozen when it starts: what is stored is what is sent."""
+    async with make() as app:
+        await app.start(send_webhook.call("https://example.org/", {"a": 1}), id="w")
+        await app.enqueue(send_webhook.using(key="k"), "https://example.org/", {"a": 1})
+    node, job = [json.loads(await redis.get(KEYS.job(each)) or b"") for each in ("w:0", "k")]
+    assert (node["a"], node["k"]) == (job["a"], job["k"])
