@@ -4,7 +4,6 @@ import importlib
 import inspect
 import logging.config
 import sys
-import traceback
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +17,7 @@ from .client import Client
 from .engine.connect import connect
 from .engine.worker import Worker
 from .errors import ServerUnreachable, SettingsError
+from .task_modules import broken_import
 
 
 def import_settings(path: str) -> Any:
@@ -125,14 +125,8 @@ def _import(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise _broken(name, error) from error
+            raise broken_import(name, error) from error
         msg = f"there is no module '{error.name}' (looked in the current folder too)"
         raise SettingsError(msg) from error
     except Exception as error:
-        raise _broken(name, error) from error
-
-
-def _broken(name: str, error: Exception) -> SettingsError:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = "" if isinstance(error, SyntaxError) else f" ({last.filename}:{last.lineno})"
-    return SettingsError(f"module '{name}' cannot be imported: {type(error).__name__}: {error}{where}")
+        raise broken_import(name, error) from error

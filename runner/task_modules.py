@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -12,9 +13,8 @@ def task_module(name: str) -> ModuleType:
     """Import a module that ``tasks`` in settings names; from the current folder, too.
 
     Raises:
-        SettingsError: there is no such module.
+        SettingsError: there is no such module, or its own code fails.
         InvalidTask: it declares a task that cannot work.
-        ImportError: its own code imports what is not there.
     """
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
@@ -22,10 +22,20 @@ def task_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there; what it imports is not
+            raise broken_import(name, error) from error
         where = "looked in the current folder too; check the name in settings.toml"
         msg = f"tasks: there is no module '{name}' ({where})"
         raise SettingsError(msg) from error
     except InvalidTask as error:
         msg = f"module '{name}': {error}"
         raise InvalidTask(msg) from error
+    except Exception as error:
+        raise broken_import(name, error) from error
+
+
+def broken_import(name: str, error: Exception) -> SettingsError:
+    """Give what to raise for a module that is there and cannot be imported: what failed, at which line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = "" if isinstance(error, SyntaxError) else f" ({last.filename}:{last.lineno})"
+    what = f"module '{name}' cannot be imported: {type(error).__name__}: {error}{where}"
+    return SettingsError(f"{what}; python -c 'import {name}' shows all of it")
