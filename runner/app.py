@@ -12,10 +12,10 @@ from . import local_server
 from .client import Bulk, Client, Job
 from .client.bulk import Calls
 from .client.making import make_client
-from .doors import Doors
 from .embedded_worker import embedded_worker
 from .engine.worker import Worker
 from .errors import RunnerError
+from .mounting import Mounting
 from .registry import Registry
 from .schedules.collect import collect
 from .schedules.schedule import Schedule
@@ -35,7 +35,7 @@ Lifespan = Callable[[Any], contextlib.AbstractAsyncContextManager[None]]
 CleanupCtx = Callable[["web.Application"], AsyncGenerator[None]]
 
 
-class Runner(Doors):
+class Runner(Mounting):
     """Enqueues jobs, and runs workers for them.
 
         runner = Runner.from_settings()          # reads settings.toml, no other I/O

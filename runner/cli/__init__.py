@@ -47,6 +47,7 @@ COMMANDS = {
     "workers": Command("runner.cli.workers", "app", "List workers: what they serve, how busy they are."),
     "dead": Command("runner.cli.dead", "app", "List, replay, delete, export and import dead letters."),
     "limits": Command("runner.cli.limits", "app", "See rate limits, and change them for all workers."),
+    "dashboard": Command("runner.cli.dashboard", "app", "Look after all of it in a browser."),
     "doctor": Command("runner.cli.doctor", "app", "Check server, settings, queues, or an arq project."),
     "demo": Command("runner.cli.demo", "app", "Deliver webhooks, kill the worker half-way, lose nothing."),
     "bench": Command("runner.cli.bench", "app", "Measure how fast this machine runs jobs, beside others."),

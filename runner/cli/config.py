@@ -2,28 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
 
 from ..settings import Settings, load
-from ..settings.load import Loaded
-from ..settings.masking import HIDDEN, masked, masked_text
-from ..settings.model import KEYS, SECRETS, parser_of
-from ..settings.schedules import SCHEDULES
-from ..settings.units import parse_duration, parse_size, spell_duration, spell_size
+from ..settings.shown import rows_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
-
-
-class Row(NamedTuple):
-    """A setting that applies: its value for machines and for people, and its source."""
-
-    key: str
-    value: Any
-    text: str
-    source: str
 
 
 @app.command()
@@ -32,7 +18,7 @@ def show(
 ) -> None:
     """Print every setting with its value and its source. Durations are seconds in JSON, sizes bytes."""
     loaded = load()
-    rows = list(_rows(loaded))
+    rows = list(rows_of(loaded.settings, loaded.source))
     if as_json:
         table = {row.key: {"value": row.value, "source": row.source} for row in rows}
         print(json.dumps(table, indent=2, ensure_ascii=False))
@@ -48,33 +34,3 @@ def show(
 def schema() -> None:
     """Print the JSON Schema of settings.toml, for editors."""
     print(json.dumps(Settings.model_json_schema(), indent=2, ensure_ascii=False))
-
-
-def _rows(loaded: Loaded) -> Iterator[Row]:
-    plain = loaded.settings.model_dump(mode="json")
-    for key in KEYS:
-        if key == SECRETS and loaded.settings.webhooks.secrets:
-            names = sorted(loaded.settings.webhooks.secrets)
-            yield from (Row(f"{key}.{n}", HIDDEN, HIDDEN, loaded.source(f"{key}.{n}")) for n in names)
-            continue
-        if key == SCHEDULES and loaded.settings.schedules:
-            for name, option in (e.split(".")[1:] for e in loaded.entries if e.startswith(f"{SCHEDULES}.")):
-                value = plain[SCHEDULES][name][option]
-                row = f"{key}.{name}.{option}"
-                yield Row(row, value, masked(row, value), loaded.source(row))
-            continue
-        value: Any = plain
-        for name in key.split("."):
-            value = value[name]
-        if isinstance(value, str):
-            value = masked_text(value)
-        yield Row(key, value, _text(key, value), loaded.source(key))
-
-
-def _text(key: str, value: Any) -> str:
-    """Write a value with its unit where it has one."""
-    if parser_of(key) is parse_duration:
-        return spell_duration(value)
-    if parser_of(key) is parse_size:
-        return spell_size(value)
-    return masked(key, value)

@@ -138,6 +138,11 @@ class Health:
         return bool(self._workers)
 
     @property
+    def is_counting(self) -> bool:
+        """Whether metrics are counted in this process; ``metrics_text`` begins that."""
+        return self._meter is not None and self._meter.is_counting
+
+    @property
     def died(self) -> tuple[str, ...]:
         """Which workers of this process have stopped by themselves, and why."""
         return self._died

@@ -122,6 +122,26 @@ class Meter:
                 gauge.labels(queue).set(value)
         return (self._generate(self._registry) + self._generate(registry)).decode()
 
+    @property
+    def is_counting(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._lag is not None
+
+    def run_quantile(self, share: float) -> float | None:
+        """Say within how many seconds that share of all calls ended, to a bucket; None before any has."""
+        below: dict[float, float] = {}
+        for family in self._families["runner_job_run_seconds"].collect():
+            for sample in family.samples:
+                if sample.name.endswith("_bucket"):
+                    bound = float(sample.labels["le"])
+                    below[bound] = below.get(bound, 0.0) + sample.value
+        most = max(below.values(), default=0.0)
+        return (
+            min((bound for bound, count in below.items() if count >= share * most), default=None)
+            if most
+            else None
+        )
+
     def _make(self, name: str, row: Metric, registry: Any) -> Any:
         more = {"buckets": row.buckets} if row.buckets else {}
         return self._made[row.kind](name, row.help, row.labels, registry=registry, **more)
