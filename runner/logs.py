@@ -48,7 +48,15 @@ def _trace_id(attempt: Attempt | None) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: at, level, logger, message, job fields, what ``extra=`` gave, exception."""
+    """One JSON object a line: at, level, logger, message, job fields, what ``extra=`` gave, exception.
+
+    Args:
+        speaker: which process of a fleet this is, for the field ``process``; empty for none.
+    """
+
+    def __init__(self, speaker: str = "") -> None:
+        super().__init__()
+        self._speaker = {"process": speaker} if speaker else {}
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -56,6 +64,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": redacted_text(record.getMessage()),
+            **self._speaker,
         }
         line |= {name: getattr(record, name) for name in JOB_FIELDS if hasattr(record, name)}
         for name, value in vars(record).items():
@@ -67,10 +76,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people; one that a task's own logger wrote ends with the job it was written in."""
+    """A line for people; one that a task's own logger wrote ends with the job it was written in.
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
+    Args:
+        speaker: which process of a fleet this is; empty for none.
+    """
+
+    def __init__(self, speaker: str = "") -> None:
+        super().__init__(f"%(asctime)s {f'[{speaker}] ' if speaker else ''}%(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         line = super().formatMessage(record)
@@ -83,8 +96,13 @@ class TextFormatter(logging.Formatter):
         return redacted_text(super().format(record))
 
 
-def configure_logging(settings: LogsGroup) -> None:
-    """Send all loggers of this process to stderr, unless the host has set up logging already."""
+def configure_logging(settings: LogsGroup, *, speaker: str = "") -> None:
+    """Send all loggers of this process to stderr, unless the host has set up logging already.
+
+    Args:
+        settings: level and form.
+        speaker: which process of a fleet this is; empty for none.
+    """
     root = logging.getLogger()
     logging.getLogger("runner").setLevel(settings.level)
     if root.handlers or logging.getLogger("runner").handlers:
@@ -93,7 +111,7 @@ def configure_logging(settings: LogsGroup) -> None:
     handler.addFilter(_is_not_said_twice)
     if settings.format == "json":
         handler.addFilter(JobFields())
-    handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(speaker) if settings.format == "json" else TextFormatter(speaker))
     root.addHandler(handler)
     root.setLevel(settings.level)
     if settings.level != "DEBUG":

@@ -1,6 +1,6 @@
 """How fast it is: ``runner bench``, never a timed test.
 
-    noop, sleep, latency, limits, enqueue, backlog, webhooks, payments
+    noop, sleep, latency, limits, isolation, enqueue, backlog, webhooks, payments
                   one measure a file, its figures in a table before it
     drain.py      starts workers, holds them while jobs are enqueued, lets them go, watches
     peers.py      who is measured: we and stock arq; another library is one more class like theirs

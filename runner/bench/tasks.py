@@ -15,6 +15,16 @@ async def noop(_ctx: Context) -> None:
     """Do nothing; the result is kept."""
 
 
+@task(name="bench_thread", isolation="thread")
+def in_a_thread(_ctx: Context) -> None:
+    """Do nothing, there."""
+
+
+@task(name="bench_process", isolation="process")
+def in_a_process(_ctx: Context) -> None:
+    """Do nothing, there."""
+
+
 @task(name="bench_sleep")
 async def sleep(_ctx: Context, seconds: float) -> None:
     """Wait."""

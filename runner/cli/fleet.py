@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from ..app import Runner
 from ..errors import SettingsError
-from ..fleet.beat import pipe_of
+from ..fleet.beat import pipe_of, place_of
+from ..fleet.endpoint import FleetEndpoint
 from ..fleet.plan import Policy
 from ..fleet.process import command_of
 from ..fleet.supervisor import Supervisor
@@ -16,6 +17,7 @@ from ..logs import configure_logging
 from ..settings import FleetGroup, Settings
 
 MOST_PROCESSES = 512
+PARENT = "parent"
 
 
 def is_wanted(settings: FleetGroup, processes: str) -> bool:
@@ -24,6 +26,12 @@ def is_wanted(settings: FleetGroup, processes: str) -> bool:
         return False
     limits = settings.recycle_jobs or settings.recycle_memory or settings.recycle_age
     return count_of(processes, settings.processes) != 1 or bool(limits)
+
+
+def speaker() -> str:
+    """Say which process of a fleet this is, for its log lines; empty for one that stands alone."""
+    place = place_of(os.environ)
+    return f"worker {place}" if place else ""
 
 
 def count_of(asked: str, by_settings: int) -> int:
@@ -54,12 +62,12 @@ def arguments(settings_class: str, queues: str, burst: bool | None, metrics: int
 
 
 def supervise(
-    runner: Runner | None, arguments: Sequence[str], processes: str, *, burst: bool | None
+    runner: Runner | None, arguments: Sequence[str], processes: str, burst: bool | None, port: int = 0
 ) -> NoReturn:
     """Serve with several processes and exit as they did; an embedded server is this one's, and they join."""
     settings = runner.settings if runner is not None else Settings()
-    fleet, worker = settings.fleet, settings.worker
-    configure_logging(settings.logs)
+    fleet, worker, host = settings.fleet, settings.worker, settings.health.host
+    configure_logging(settings.logs, speaker=PARENT)
     policy = Policy(
         processes=count_of(processes, fleet.processes),
         grace_s=worker.grace,
@@ -70,12 +78,19 @@ def supervise(
     try:
         if runner is not None:
             runner.server_url()
-        sys.exit(asyncio.run(_run(arguments, policy, is_burst=bool(burst))))
+        supervisor = Supervisor(command_of(arguments), policy, environment=os.environ, is_burst=bool(burst))
+        endpoint = FleetEndpoint(supervisor, host=host, port=port) if port else None
+        sys.exit(asyncio.run(_run(supervisor, endpoint)))
     finally:
         if runner is not None:
             runner.detach()
 
 
-async def _run(arguments: Sequence[str], policy: Policy, *, is_burst: bool) -> int:
-    supervisor = Supervisor(command_of(arguments), policy, environment=os.environ, is_burst=is_burst)
-    return await supervisor.run()
+async def _run(supervisor: Supervisor, endpoint: FleetEndpoint | None) -> int:
+    answering = None if endpoint is None else asyncio.create_task(endpoint.run())
+    try:
+        return await supervisor.run()
+    finally:
+        if answering is not None:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)

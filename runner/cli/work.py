@@ -51,16 +51,17 @@ def worker(
         _refuse_with_arq("metrics", metrics, "has none")
         settings = import_settings(settings_class)  # what is wrong is said once, not by each process
         if fleet.is_wanted(FleetGroup(), processes):
-            fleet.supervise(None, fleet.arguments(settings_class, "", burst, None), processes, burst=burst)
-        configure_arq_logging()
+            fleet.supervise(None, fleet.arguments(settings_class, "", burst, None), processes, burst)
+        configure_arq_logging(speaker=fleet.speaker())
         _serve(worker_of(settings, burst=burst))
         return
     runner = Runner.from_settings()
     wanted = [name.strip() for name in queues.split(",") if name.strip()]
     _check_queues(wanted, runner.settings)
+    port = runner.settings.health.port if metrics is None else metrics
     if fleet.is_wanted(runner.settings.fleet, processes):
-        fleet.supervise(runner, fleet.arguments("", queues, burst, metrics), processes, burst=burst)
-    _set_port(runner, runner.settings.health.port if metrics is None else metrics)
+        fleet.supervise(runner, fleet.arguments("", queues, burst, metrics), processes, burst, port)
+    _set_port(runner, port)
     _serve_ours(runner, wanted, burst=burst)
 
 
@@ -77,7 +78,7 @@ def _set_port(runner: Runner, port: int) -> None:
 
 
 def _serve_ours(runner: Runner, queues: list[str], *, burst: bool | None) -> None:
-    configure_logging(runner.settings.logs)
+    configure_logging(runner.settings.logs, speaker=fleet.speaker())
     _log_arq_as_ours()
     if runner.settings.worker.uvloop:
         use_uvloop()

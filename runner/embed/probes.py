@@ -49,4 +49,4 @@ class Probes:
         """Give the same as routes of an aiohttp app, below a prefix such as ``/internal``."""
         from ..health.endpoint import routes_of
 
-        return routes_of(self._answers, prefix)
+        return routes_of(self._answers.by_name, prefix)

@@ -49,7 +49,7 @@ class Answers:
     async def _healthz(self) -> Answer:
         """A loop that is stuck does not answer; one that answers may have lost its worker."""
         died = self._health.died
-        return _told({"alive": not died, "reasons": died}, is_well=not died)
+        return told({"alive": not died, "reasons": died}, is_well=not died)
 
     async def _readyz(self) -> Answer:
         try:
@@ -58,14 +58,15 @@ class Answers:
             reasons = (str(error),)
         if self._needs_worker and not self._health.has_workers:
             reasons = (*reasons, "no worker serves here")
-        return _told({"ready": not reasons, "reasons": reasons}, is_well=not reasons)
+        return told({"ready": not reasons, "reasons": reasons}, is_well=not reasons)
 
     async def _scale(self) -> Answer:
         try:
-            return _told(await self._health.scale(), is_well=True)
+            return told(await self._health.scale(), is_well=True)
         except (*TROUBLE, RunnerError) as error:
-            return _told({"error": f"the server does not answer: {error}"}, is_well=False)
+            return told({"error": f"the server does not answer: {error}"}, is_well=False)
 
 
-def _told(said: Mapping[str, Any], *, is_well: bool) -> Answer:
+def told(said: Mapping[str, Any], *, is_well: bool) -> Answer:
+    """Give what is said as JSON; what is not well is 503."""
     return Answer(200 if is_well else 503, "application/json; charset=utf-8", json.dumps(said).encode())

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -42,34 +42,46 @@ class Endpoint:
         del execute
         self._health.meter.start()
         app = web.Application()
-        app.add_routes(routes_of(Answers(self._health, needs_worker=True)))
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_S)
-        await runner.setup()
+        app.add_routes(routes_of(Answers(self._health, needs_worker=True).by_name))
         try:
-            await self._listen(runner)
-            await asyncio.Event().wait()
+            await serve_port(app, self._host, self._port, on_listening=self._note_address)
         finally:
             self._health.stop()
-            await runner.cleanup()
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        while True:
-            try:
-                await web.TCPSite(runner, self._host, self._port).start()
-            except OSError as error:
-                text = "health.port: %s:%d cannot be listened on (%s); tried again in %g s"
-                logger.warning(text, self._host, self._port, error.strerror or error, AGAIN_AFTER_S)
-                await asyncio.sleep(AGAIN_AFTER_S)
-            else:
-                host, port = runner.addresses[0][:2]
-                self.address = host, port
-                logger.info("metrics and health at http://%s:%d", host, port)
-                return
+    def _note_address(self, address: tuple[str, int]) -> None:
+        self.address = address
 
 
-def routes_of(answers: Answers, prefix: str = "") -> list[web.RouteDef]:
-    """Give aiohttp's routes for all answers, below a prefix."""
-    return [web.get(f"{prefix}/{name}", _handler(call)) for name, call in answers.by_name.items()]
+async def serve_port(
+    app: web.Application, host: str, port: int, *, on_listening: Callable[[tuple[str, int]], None]
+) -> None:
+    """Serve until cancelled; a port that is taken is tried again: an old process may still drain."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_S)
+    await runner.setup()
+    try:
+        on_listening(await _listen(runner, host, port))
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> tuple[str, int]:
+    while True:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            text = "health.port: %s:%d cannot be listened on (%s); tried again in %g s"
+            logger.warning(text, host, port, error.strerror or error, AGAIN_AFTER_S)
+            await asyncio.sleep(AGAIN_AFTER_S)
+        else:
+            at, number = runner.addresses[0][:2]
+            logger.info("metrics and health at http://%s:%d", at, number)
+            return at, number
+
+
+def routes_of(answers: Mapping[str, Callable[[], Awaitable[Answer]]], prefix: str = "") -> list[web.RouteDef]:
+    """Give aiohttp's routes for all answers by name, below a prefix."""
+    return [web.get(f"{prefix}/{name}", _handler(call)) for name, call in answers.items()]
 
 
 def _handler(call: Callable[[], Awaitable[Answer]]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -56,6 +56,7 @@ def serve(fd: int) -> NoReturn:
         signal.signal(signum, _leave_it_to_the_worker)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.set_inheritable(fd, False)  # what the task starts does not hold our pipe open
     _Child(socket.socket(fileno=fd)).serve()
 
 

@@ -4,11 +4,12 @@ import asyncio
 import contextvars
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -79,6 +80,7 @@ class Child(asyncio.Protocol):
         self._socket = ours
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
+        self._pidfd = -1
         self._answer: asyncio.Future[Answer | None] | None = None
         self._listen: Callable[[Logged | Progressed], None] = lambda _: None
         self.calls = 0
@@ -96,6 +98,7 @@ class Child(asyncio.Protocol):
         try:
             loop = asyncio.get_running_loop()
             await loop.create_unix_connection(lambda: child, sock=child._socket)
+            child._watch_exit(loop)
             await child._ask(Hello(list(modules), memory, logging.getLogger().getEffectiveLevel()))
         except BaseException:
             await child.end()
@@ -183,6 +186,12 @@ class Child(asyncio.Protocol):
         self.kill()
         return await asyncio.to_thread(self._process.wait)
 
+    def _watch_exit(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear of its death also when what it forked holds the pipe open; Linux only."""
+        if sys.platform == "linux":
+            self._pidfd = os.pidfd_open(self.pid)
+            loop.add_reader(self._pidfd, self.connection_lost, None)
+
     def _send(self, asked: Asked) -> None:
         if self._transport is not None:
             self._transport.write(framed(asked))
@@ -190,8 +199,7 @@ class Child(asyncio.Protocol):
     # -- asyncio.Protocol -------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream's protocol is given
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         for body in self._frames.feed(data):
@@ -209,6 +217,10 @@ class Child(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.is_usable = False
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
         self._give(None)
 
     def _give(self, answer: Answer | None) -> None:

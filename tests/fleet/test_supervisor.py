@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from runner import Runner, Settings
@@ -32,6 +33,8 @@ async def count(ctx, number: int) -> int:
 
 class Fleet:
     """A parent process and what it has written."""
+
+    port = 0
 
     def __init__(self, folder: Path, url: str, *arguments: str, **settings: str) -> None:
         self.log = folder / "log"
@@ -69,8 +72,10 @@ def folder(tmp_path) -> Path:
 
 
 @pytest.fixture
-def fleet(folder, redis_url) -> Iterator[Fleet]:
-    started = Fleet(folder, redis_url, "--processes", "2")
+def fleet(folder, redis_url, free_ports) -> Iterator[Fleet]:
+    port = free_ports(3)
+    started = Fleet(folder, redis_url, "--processes", "2", "--metrics", str(port))
+    started.port = port
     yield started
     if started.process.poll() is None:
         started.process.kill()
@@ -116,8 +121,16 @@ async def test_what_no_worker_can_start_with_ends_the_parent(folder, redis_url) 
 
 
 async def test_workers_drain_when_their_parent_is_killed(fleet, wait_until) -> None:
-    """kill -9 of the parent leaves no worker behind for ever."""
+    """kill -9 of the parent leaves no worker behind for ever. Until then it answers for them, by name."""
     await wait_until(lambda: fleet.told("2 workers serve"), "two serve")
+    await wait_until(lambda: fleet.log.read_text().count("metrics and health at") == 3, "ports are open")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{fleet.port}", trust_env=False) as http:
+        assert (await http.get("/readyz")).json() == {"ready": True, "reasons": []}
+        metrics = (await http.get("/metrics")).text
+    assert 'runner_slots{process="1"} 100.0' in metrics
+    assert 'runner_slots{process="2"} 100.0' in metrics
+    lines = fleet.log.read_text().splitlines()
+    assert {line.split("[")[1].split("]")[0] for line in lines} == {"parent", "worker 1", "worker 2"}
     children = fleet.children()
     fleet.process.kill()
     fleet.process.wait()

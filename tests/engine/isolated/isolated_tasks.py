@@ -80,6 +80,10 @@ def die(how: str) -> None:
             os._exit(7)
         case "segfault":
             ctypes.string_at(0)
+        case "forked":
+            if os.fork() == 0:
+                time.sleep(20)
+            os._exit(7)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "leak":
