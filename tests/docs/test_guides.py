@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tomllib
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,6 +40,7 @@ class Reader:
         self.module = ModuleType(f"guide_{page.stem}".replace("-", "_"))
         self.names = vars(self.module)
         self.names |= PUBLIC
+        self.names["leaving"] = self.leaving = AsyncExitStack()
         monkeypatch.setitem(sys.modules, self.module.__name__, self.module)
 
     async def type(self, source: str, place: str, line: int = 0) -> None:
@@ -63,11 +65,14 @@ class Reader:
         if code.co_flags & inspect.CO_COROUTINE:
             await running
 
-    def import_file(self, block: Block) -> ModuleType:
+    def import_file(self, block: Block) -> list[Any]:
+        """Make a module of a block, and give the tests in it."""
         module = ModuleType(block.module)
         self.patch.setitem(sys.modules, block.module, module)
         exec(names.compiled(names.statements(block.text), block.place, block.line), vars(module))
-        return module
+        tests = [found for name, found in vars(module).items() if name.startswith("test_")]
+        assert tests or not block.module.startswith("test_"), f"{block.place} has no tests"
+        return tests
 
 
 @pytest.fixture
@@ -78,12 +83,13 @@ def redis_url(runner_redis_url: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, and an environment without settings but the server."""
+    """An empty folder; settings are the server, loopback, and a secret for webhooks."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("RUNNER_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RUNNER_REDIS__URL", redis_url)
     monkeypatch.setenv("RUNNER_WEBHOOKS__ALLOW", "127.0.0.0/8")
+    monkeypatch.setenv("RUNNER_WEBHOOKS__SECRETS__SHOP", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     return tmp_path
 
 
@@ -94,23 +100,18 @@ RUN = [page for page in PAGES if any(block.is_runnable for block in blocks_of(pa
 async def test_each_page_runs(page, folder, redis, monkeypatch, capsys, runner_kit):
     """From top to bottom in one namespace, on a real server, with a worker; it prints what it says."""
     reader = Reader(monkeypatch, page)
-    if given := given_of(page):
-        await reader.type(given, f"given/{page.stem}.py")
-    for block in blocks_of(page):
-        if not block.is_runnable:
-            continue
-        capsys.readouterr()
-        if block.module:
-            tests = [
-                test for name, test in vars(reader.import_file(block)).items() if name.startswith("test_")
-            ]
-            assert tests or not block.module.startswith("test_")
-            for test in tests:
-                await redis.flushdb()
-                await test(runner_kit)
-            continue
-        await reader.type(block.text, block.place, block.line)
-        assert [line for line in capsys.readouterr().out.splitlines() if block.printed] == block.printed
+    async with reader.leaving:
+        await reader.type(given_of(page), f"given/{page.stem}.py")
+        for block in blocks_of(page):
+            capsys.readouterr()
+            if block.is_runnable and block.module:
+                for test in reader.import_file(block):
+                    await redis.flushdb()
+                    await test(runner_kit)
+            elif block.is_runnable:
+                await reader.type(block.text, block.place, block.line)
+                printed = capsys.readouterr().out.splitlines()
+                assert not block.printed or printed == block.printed, block.place
 
 
 def test_blocks_are_marked():
