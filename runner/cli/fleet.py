@@ -21,9 +21,14 @@ PARENT = "parent"
 
 
 def is_wanted(settings: FleetGroup, processes: str) -> bool:
-    """Whether a parent is called for: more than one process, or one that is to be replaced."""
+    """Whether a parent is called for: more than one process, or one that is to be replaced.
+
+    Or a service manager that is to be told when it serves: ``auto`` is one process on a machine of one core.
+    """
     if pipe_of(os.environ) is not None:
         return False
+    if "NOTIFY_SOCKET" in os.environ:
+        return True
     limits = settings.recycle_jobs or settings.recycle_memory or settings.recycle_age
     return count_of(processes, settings.processes) != 1 or bool(limits)
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.cli.fleet import is_wanted
 from runner.fleet.plan import LATE_S, START_S, Kill, Known, Policy, Retire, Spawn, decide, pause_s
+from runner.settings import FleetGroup
 
 POLICY = Policy(processes=2, grace_s=5)
 
@@ -100,3 +102,11 @@ def test_never_fewer_serve_than_wanted_once_they_did(data, processes: int, max_j
         ]
         if data.draw(st.integers(0, 9)) == 0:
             policy = replace(policy, generation=policy.generation + 1)
+
+
+def test_a_service_manager_has_somebody_to_tell_it(monkeypatch):
+    """Under Type=notify there is a parent also for one process: `auto` on a machine of one core."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert not is_wanted(FleetGroup(), "1")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    assert is_wanted(FleetGroup(), "1")
