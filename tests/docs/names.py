@@ -3,6 +3,7 @@
 import ast
 import builtins
 import importlib
+import inspect
 import symtable
 from typing import Any, get_type_hints
 
@@ -20,6 +21,12 @@ def compiled(body: list[ast.stmt], place: str, line: int = 0) -> Any:
     """Compile statements, which may await; a traceback names the line of the page."""
     tree = ast.increment_lineno(ast.Module(body, []), line)
     return compile(tree, place, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+
+
+def acts(statement: ast.stmt) -> bool:
+    """Whether a statement awaits, or names the runner: somebody serves jobs from here on."""
+    awaits = compiled([statement], "guide").co_flags & inspect.CO_COROUTINE
+    return bool(awaits) or "runner" in free(ast.unparse(statement))
 
 
 def defined(source: str) -> set[str]:

@@ -44,11 +44,9 @@ class Reader:
         monkeypatch.setitem(sys.modules, self.module.__name__, self.module)
 
     async def type(self, source: str, place: str, line: int = 0) -> None:
-        """Run a block; what it declares before it first names the runner, the runner knows."""
+        """Run a block; the runner knows what is declared before it is first named, or awaited."""
         body = names.statements(source)
-        first = next(
-            (i for i, each in enumerate(body) if "runner" in names.free(ast.unparse(each))), len(body)
-        )
+        first = next((i for i, each in enumerate(body) if names.acts(each)), len(body))
         await self._run(body[:first], place, line)
         if first == len(body):
             return
