@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ from .schedules.beside import Ticking
 from .schedules.kept import Kept
 from .server_check import ServerCheck
 from .settings import DeadGroup, Settings
+from .settings.addresses import parse_address
 from .wire import deserialize, serialize
+from .wire.connecting import make_pool
 from .wire.keys import keys_of
 
 if TYPE_CHECKING:
@@ -69,14 +72,18 @@ def worker_parameters(runner: "Runner", url: str, *, queues: Sequence[str] = ())
         "on_shutdown": _shut_down,
         "engine": replace(
             _options(settings, served, _beside(runner, served), runner.health),
+            make_pool=partial(make_pool, url, settings.redis),
             rules=rules_of(settings, tasks, served),
         ),
     }
 
 
 def redis_settings(url: str, settings: Settings) -> RedisSettings:
-    """Give a server's address in arq's form."""
-    made = RedisSettings.from_dsn(url)
+    """Give a server's address in arq's form, for arq's own command; our Worker has a pool of ours."""
+    address = parse_address(url)
+    made = RedisSettings.from_dsn(address.single)
+    if address.master:
+        made.host, made.sentinel, made.sentinel_master = list(address.places), True, address.master
     made.conn_timeout = settings.redis.connect_timeout  # pyright: ignore[reportAttributeAccessIssue] - redis-py takes a float
     return made
 

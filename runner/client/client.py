@@ -16,10 +16,9 @@ from ..tasks import Call, Task
 from ..wire.durable import DurableScripts
 from ..wire.intake import Wish
 from ..wire.keys import Keys, Layout, keys_of, keys_of_workflow
-from ..wire.link import Link
 from ..wire.lua_loader import load_from
+from ..wire.opening import open_link, open_tracking
 from ..wire.scripts import Scripts, send_script
-from ..wire.tracking import Tracking
 from ..wire.workflows import unrun_node
 from .bulk import REMEMBERED_S, Bulk, Calls, enqueue_chunks
 from .cancelled import cancelled_envelope
@@ -73,11 +72,11 @@ class Client:
         self._patience_s = patience_s
         self._clock = clock
         self._server_ahead_ms = 0
-        self._link = Link(pool, timeout_s=timeout_s)
+        self._link = open_link(pool, timeout_s=timeout_s)
         self._scripts = Scripts(self._link.execute)
         self._signals = DurableScripts(self.execute, limit=steps_limit)
         self._results = Results(self._link, address)
-        self._tracking = Tracking(pool, self._link, on_change=self._results.note_changed)
+        self._tracking = open_tracking(pool, self._link, on_change=self._results.note_changed)
         self._intake = Intake(
             self._link.execute, self._scripts, self._patiently, layout=layout, bounds=bounds or {}
         )

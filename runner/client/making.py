@@ -1,11 +1,8 @@
 """From settings to a client."""
 
-from typing import Any
-
-from redis.asyncio import ConnectionPool
-
 from ..settings import Settings
 from ..settings.masking import masked_text
+from ..wire.connecting import make_pool
 from .client import Client
 from .intake import Bound
 from .traced import TracedClient
@@ -13,10 +10,9 @@ from .traced import TracedClient
 
 def make_client(url: str, settings: Settings) -> Client:
     """Make a client for a server, by the settings; no I/O."""
-    pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=settings.redis.connect_timeout)
     kind = TracedClient if settings.traces.enabled else Client
     return kind(
-        pool,
+        make_pool(url, settings.redis),
         layout=settings.redis.key_layout,
         address=masked_text(url),
         payload_limit=settings.limits.payload,

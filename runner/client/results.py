@@ -4,7 +4,7 @@ Pushes are at most once, so once a second one command asks whether any of those 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import msgspec
 from ..errors import JobCancelled, JobError, JobExpired, JobFailed, ResultGone, RunnerError
 from ..wire import codec
 from ..wire.keys import Keys
-from ..wire.link import Link
+from ..wire.opening import AnyLink
 from ..wire.passing import TROUBLE, is_passing
 from .patience import refusal
 
@@ -47,7 +47,7 @@ class Results:
         address: what to call the server in errors.
     """
 
-    def __init__(self, link: Link, address: str = "?") -> None:
+    def __init__(self, link: AnyLink, address: str = "?") -> None:
         self._link = link
         self._address = address
         self._waits: dict[str, Wait] = {}
@@ -126,8 +126,7 @@ class Results:
         """Ask of many at once whether all of them still wait or run; read only where some do not."""
         waits = list(self._waits.values())
         try:
-            for start in range(0, len(waits), LOOK_AT_MOST):
-                some = waits[start : start + LOOK_AT_MOST]
+            for some in _in_one_slot(waits):
                 if await self._link.execute("EXISTS", *_payloads(some)) < len(some):
                     self._look_at(some)
         except TROUBLE:
@@ -231,6 +230,15 @@ def raise_or_value(result: codec.Result, job_id: str) -> Any:
         msg = f"job {job_id}: {error}"
         raise JobExpired(msg)
     raise error
+
+
+def _in_one_slot(waits: Iterable[Wait]) -> Iterator[list[Wait]]:
+    """Group them so that one command may name the keys of a group, 500 at most."""
+    by_prefix: dict[str, list[Wait]] = {}
+    for wait in waits:
+        by_prefix.setdefault(wait.keys.arq, []).append(wait)
+    for group in by_prefix.values():
+        yield from (group[start : start + LOOK_AT_MOST] for start in range(0, len(group), LOOK_AT_MOST))
 
 
 def _payloads(waits: Iterable[Wait]) -> list[str]:

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis.asyncio.connection import ConnectionPool
+
 from ..dead_letters import Retention
 from ..isolation.isolation import DEFAULT_ISOLATION, IsolationOptions
 from ..middleware.chain import Middleware
@@ -22,6 +24,7 @@ class EngineOptions:
 
     Attributes:
         name: of this worker; empty for ``host:pid``.
+        make_pool: gives the connections to the server; None: arq's ``redis_settings`` do.
         queues: weights by queue name; empty: arq's one ``queue_name``.
         strict: earlier queues always first, instead of by weight.
         layout: how keys are named.
@@ -45,6 +48,7 @@ class EngineOptions:
     """
 
     name: str = ""
+    make_pool: Callable[[], ConnectionPool] | None = None
     queues: Mapping[str, int] = field(default_factory=dict[str, int])
     strict: bool = False
     layout: Layout = "classic"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from ..clock import SYSTEM_CLOCK
 from ..dead_letters import Retention
 from ..wire.keys import Keys
+from ..wire.opening import AnyTracking
 from ..wire.scripts import Execute, Scripts
-from ..wire.tracking import Tracking
 from .connect import Rules, restore_rules
 from .dead import look_after
 from .presence import Presence
@@ -60,7 +60,7 @@ class Upkeep:
     rules: Rules
     cursor: dict[str, int] = field(default_factory=dict[str, int])
 
-    async def run(self, tracking: Tracking, presence: Presence | None) -> None:
+    async def run(self, tracking: AnyTracking, presence: Presence | None) -> None:
         """Tick until cancelled. A tick that fails is tried again soon: leases do not wait.
 
         Args:

@@ -22,9 +22,8 @@ from redis.asyncio.connection import ConnectionPool
 from ..errors import ServerError
 from ..middleware.effects import Effects
 from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded, Suspended
-from ..wire.link import Link
+from ..wire.opening import AnyLink, AnyTracking, open_link, open_tracking
 from ..wire.scripts import End, Scripts
-from ..wire.tracking import Tracking
 from . import build
 from .arq_cron import CronWorker, beside_of
 from .beside import Companions
@@ -56,8 +55,8 @@ class Worker(CronWorker):
     """
 
     _effects: Effects | None = None
-    _link: Link | None = None
-    _tracking: Tracking | None = None
+    _link: AnyLink | None = None
+    _tracking: AnyTracking | None = None
     _served: asyncio.Future[None] | None = None
 
     def __init__(
@@ -154,10 +153,10 @@ class Worker(CronWorker):
         """Serve until cancelled; in burst mode until the queues are empty."""
         await self._open()
         pool = cast("ConnectionPool", self.pool.connection_pool)
-        self._link = Link(pool, timeout_s=self.options.server_timeout_s)
+        self._link = open_link(pool, timeout_s=self.options.server_timeout_s)
         prefixes = (*self._keys, *{keys.abort for keys in self._keys.values()}, *self._companions.prefixes)
         on_change = self._companions.hearing(self._note_changed)
-        self._tracking = Tracking(pool, self._link, prefixes=prefixes, on_change=on_change)
+        self._tracking = open_tracking(pool, self._link, prefixes=prefixes, on_change=on_change)
         us = about(self, self._queues)
         presence = None if self.burst else Presence(self._execute, self.worker_name, us)
         self._is_stopping, self._serving.is_closing, self._serving.next_beat = False, False, 0.0
@@ -191,7 +190,7 @@ class Worker(CronWorker):
             await self.on_startup(self.ctx)
 
     async def _leave(
-        self, upkeep: "asyncio.Task[None]", tracking: Tracking, presence: Presence | None
+        self, upkeep: "asyncio.Task[None]", tracking: AnyTracking, presence: Presence | None
     ) -> None:
         self._is_stopping = True
         await self._companions.end()

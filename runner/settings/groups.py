@@ -4,10 +4,11 @@ A field's description is its comment in settings.toml. Durations are held as sec
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from .addresses import parse_address
 from .units import Count, Duration, Port, QueueNames, ServerUrl, Size, SizeOrZero, Weights, Whole
 
 
@@ -46,11 +47,22 @@ class RedisGroup(Group):
     url: ServerUrl = Field(
         default="embedded",
         repr=False,  # it may carry a password
-        description='redis://, rediss:// or unix:// address; "embedded" starts a local server',
+        description='redis://, rediss://, unix:// or redis+sentinel:// address; "embedded": a local server',
+    )
+    cluster: bool = Field(
+        default=False, description="a Redis Cluster; url has some of its nodes; key_layout is tagged then"
     )
     key_layout: Literal["classic", "tagged"] = Field(
         default="classic", description="classic = arq's own key names; tagged = for Redis Cluster"
     )
+    password_file: str = Field(
+        default="", description="file with the password, read at each connection; empty: as in url (path)"
+    )
+    ca_file: str = Field(
+        default="", description="rediss: certificates that sign the server's; empty: the system's (path)"
+    )
+    cert_file: str = Field(default="", description="rediss: our certificate; empty: none (path)")
+    key_file: str = Field(default="", description="rediss: its key (path)")
     timeout: Span = Field(default=5.0, description="longest wait for one answer of the server (duration)")
     connect_timeout: Span = Field(default=5.0, description="longest wait for a connection (duration)")
     allow_unsafe_server: bool = Field(
@@ -62,6 +74,23 @@ class RedisGroup(Group):
     appendfsync: Literal["everysec", "always"] = Field(
         default="everysec", description="disk writes of the embedded server; always for payments"
     )
+
+    @model_validator(mode="after")
+    def _as_a_cluster(self) -> Self:
+        """Keep each queue in one slot where slots lie on several servers."""
+        is_plain = self.url.startswith(("redis:", "rediss:"))
+        if not self.cluster and is_plain and len(parse_address(self.url).places) > 1:
+            msg = "one host in url; several are nodes, with cluster = true, or sentinels of redis+sentinel://"
+            raise ValueError(msg)
+        if self.cluster and not is_plain:
+            msg = "redis:// or rediss:// in url, nodes separated by commas, beside cluster = true"
+            raise ValueError(msg)
+        if self.cluster and "key_layout" in self.model_fields_set and self.key_layout == "classic":
+            msg = 'key_layout = "tagged", or none, beside cluster = true'
+            raise ValueError(msg)
+        if self.cluster:
+            self.__dict__["key_layout"] = "tagged"
+        return self
 
 
 class WorkerGroup(Group):

@@ -12,9 +12,10 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+
+from .addresses import parse_address
 
 MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 BYTES = {
@@ -180,23 +181,9 @@ def check_weights(value: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def check_url(value: str) -> str:
-    """Let through ``embedded`` and the three forms of a server's address."""
-    if value == "embedded":
-        return value
-    wrong = ValueError('"embedded", redis://host:6379/0, rediss://host:6380/0 or unix:///path/to/socket')
-    try:
-        parts = urlsplit(value)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        raise wrong from None
-    if parts.scheme == "unix":
-        fine = parts.path.startswith("/") and len(parts.path) > 1
-    else:
-        database = parts.path.removeprefix("/")
-        fine = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and port_is_fine
-        fine = fine and (not database or database.isdecimal())
-    if not fine or re.search(r"\s", value):
-        raise wrong
+    """Let through ``embedded`` and the forms of a server's address."""
+    if value != "embedded":
+        parse_address(value)
     return value
 
 

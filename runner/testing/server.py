@@ -35,10 +35,8 @@ class Server:
 
     def start(self) -> None:
         """Start it on the data in its folder, and come back when it answers."""
-        settings = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
-        settings += ["--logfile", str(self.log), "--maxmemory-policy", "noeviction"]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            ["/bin/sh", "-c", GUARDED, "sh", str(server_binary()), *settings, *self.options],
+            ["/bin/sh", "-c", GUARDED, "sh", str(server_binary()), *self.arguments()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -50,6 +48,12 @@ class Server:
                 self.kill9()
                 self._fail()
             time.sleep(0.005)
+
+    def arguments(self) -> list[str]:
+        """Give its command line."""
+        settings = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
+        settings += ["--logfile", str(self.log), "--maxmemory-policy", "noeviction"]
+        return [*settings, *self.options]
 
     def stop(self) -> None:
         """End it in order: it writes down what it holds."""

@@ -13,7 +13,7 @@ from typing import Any
 import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import DataError, RedisError, ResponseError
+from redis.exceptions import DataError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Command = tuple[Any, ...]
@@ -120,10 +120,12 @@ class Link:
                 reply, _ = self._sent.popleft()
                 if reply.done():
                     continue
-                if isinstance(value, Exception):
-                    reply.set_exception(value)
-                else:
+                if not isinstance(value, Exception):
                     reply.set_result(value)
+                    continue
+                reply.set_exception(value)
+                if isinstance(value, ReadOnlyError):  # it was the master once: whoever connects looks anew
+                    raise value
         except (RedisError, OSError) as error:
             if self._connection is connection:
                 self._break(error)
@@ -135,7 +137,8 @@ class Link:
             if loop.time() - self._sent[0][1] > self._timeout_s:
                 self._break(RedisTimeoutError(f"no answer from the server for {self._timeout_s:g} s"))
                 return
-            self._watchdog = loop.call_later(self._timeout_s / 4, self._watch)
+            left_s = self._sent[0][1] + self._timeout_s - loop.time()
+            self._watchdog = loop.call_later(min(self._timeout_s / 4, left_s + 0.01), self._watch)
 
     def _break(self, error: BaseException) -> None:
         """Drop the connection; everything unanswered fails with the error that broke it."""
