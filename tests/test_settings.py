@@ -161,6 +161,10 @@ def test_the_default_secret_must_be_one_of_the_secrets():
         ("redis.url", "'redis://host:99999'"),
         ("redis.url", "'redis://host/zero'"),
         ("redis.url", "'unix://'"),
+        ("redis.url", "'redis+sentinel://host'"),
+        ("redis.url", "'redis+sentinel://host:1,/main'"),
+        ("redis.url", "'redis+sentinel://host/main/zero'"),
+        ("redis.cluster", "true"),
         ("redis.key_layout", "'modern'"),
         ("redis.appendfsync", "'no'"),
         ("logs.level", "'LOUD'"),
@@ -179,11 +183,22 @@ def test_a_value_that_cannot_work_is_refused(setting, value):
 @pytest.mark.parametrize(
     "url",
     ["embedded", "redis://localhost", "redis://:pw@[::1]:6379/0", "rediss://u:p@db.example:6380/1?timeout=3",
-     "unix:///run/valkey.sock", "unix://u:p@/run/valkey.sock?db=2"],
+     "unix:///run/valkey.sock", "unix://u:p@/run/valkey.sock?db=2", "redis+sentinel://a:1,b/main",
+     "rediss+sentinel://u:p@a,[::1]:2/main/3?timeout=3"],
 )  # fmt: skip
 def test_every_form_of_address_is_taken(url):
     """What redis-py's from_url understands."""
     assert load_settings(environ={"RUNNER_REDIS__URL": url}).redis.url == url
+
+
+def test_a_cluster_implies_its_layout_and_needs_nodes():
+    """One setting is enough; several hosts without it are a mistake, and the line says which."""
+    nodes = "[redis]\nurl = 'redis://a,b:7000'\n"
+    Path("settings.toml").write_text(nodes + "cluster = true\nkey_layout = 'classic'\n")
+    assert load_settings(environ={}).redis.key_layout == "tagged"
+    (line,) = problems(nodes)
+    assert "redis.cluster" in line
+    assert "redis.url has several hosts" in line
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,10 @@ class ClusterRedis(ArqRedis):
         Raises:
             RunnerError: says what to use.
         """
-        msg = (
-            "ctx['redis'] has no pipelines on a cluster: await single commands, enqueue with ctx.enqueue"
-        )
+        msg = "ctx['redis'] has no pipelines on a cluster: await single commands, enqueue with ctx.enqueue"
         raise RunnerError(msg)
 
-    async def servers(self) -> list["Redis[bytes]"]:
+    async def servers(self) -> list[Redis]:
         """Give a client for each node that serves slots."""
         await self.ping()
         return [Redis(connection_pool=self._cluster_pool.at(place)) for place in sorted(self._link.places)]

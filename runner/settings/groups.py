@@ -4,9 +4,17 @@ A field's description is its comment in settings.toml. Durations are held as sec
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from .addresses import parse_address
 from .units import Count, Duration, Port, QueueNames, ServerUrl, Size, SizeOrZero, Weights, Whole
@@ -50,10 +58,14 @@ class RedisGroup(Group):
         description='redis://, rediss://, unix:// or redis+sentinel:// address; "embedded": a local server',
     )
     cluster: bool = Field(
-        default=False, description="a Redis Cluster; url has some of its nodes; key_layout is tagged then"
+        default=False,
+        validate_default=True,
+        description="a Redis Cluster; url has some of its nodes; key_layout is tagged then",
     )
     key_layout: Literal["classic", "tagged"] = Field(
-        default="classic", description="classic = arq's own key names; tagged = for Redis Cluster"
+        default="classic",
+        validate_default=True,
+        description="classic = arq's own key names; tagged = for Redis Cluster",
     )
     password_file: str = Field(
         default="", description="file with the password, read at each connection; empty: as in url (path)"
@@ -75,22 +87,24 @@ class RedisGroup(Group):
         default="everysec", description="disk writes of the embedded server; always for payments"
     )
 
-    @model_validator(mode="after")
-    def _as_a_cluster(self) -> Self:
+    @field_validator("cluster")
+    @classmethod
+    def _fits_the_url(cls, value: bool, seen: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's interface
+        url: str = seen.data.get("url", "embedded")
+        is_plain = url.startswith(("redis:", "rediss:"))
+        if value and not is_plain:
+            msg = "false, or nodes in redis.url: redis://host:6379,host2:6379"
+            raise ValueError(msg)
+        if not value and is_plain and len(parse_address(url).places) > 1:
+            msg = "true: redis.url has several hosts; or redis+sentinel:// in front of them, if they are sentinels"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("key_layout")
+    @classmethod
+    def _fits_the_cluster(cls, value: str, seen: ValidationInfo) -> str:
         """Keep each queue in one slot where slots lie on several servers."""
-        is_plain = self.url.startswith(("redis:", "rediss:"))
-        if not self.cluster and is_plain and len(parse_address(self.url).places) > 1:
-            msg = "one host in url; several are nodes, with cluster = true, or sentinels of redis+sentinel://"
-            raise ValueError(msg)
-        if self.cluster and not is_plain:
-            msg = "redis:// or rediss:// in url, nodes separated by commas, beside cluster = true"
-            raise ValueError(msg)
-        if self.cluster and "key_layout" in self.model_fields_set and self.key_layout == "classic":
-            msg = 'key_layout = "tagged", or none, beside cluster = true'
-            raise ValueError(msg)
-        if self.cluster:
-            self.__dict__["key_layout"] = "tagged"
-        return self
+        return "tagged" if seen.data.get("cluster") else value
 
 
 class WorkerGroup(Group):

@@ -92,10 +92,11 @@ class ClusterLink:
         await asyncio.gather(*(link.close() for link in links.values()), *self._closing)
 
     def _send(self, command: Command, answer: Reply) -> None:
-        if command[0] == "MULTI" or command[:2] == ("CLIENT", "CACHING"):
+        key = first_key(command)
+        begins = command[0] == "MULTI" or command[:2] == ("CLIENT", "CACHING")
+        if begins or (self._begun and key is None and command[0] != "EXEC"):
             self._begun.append((command, answer))
             return
-        key = first_key(command)
         place = self._transaction or self._any() if key is None else self._map[slot_of(key)]
         if place is None:
             _refuse(answer, ResponseError("CLUSTERDOWN no node serves the slot"))

@@ -2,6 +2,7 @@
 
 | fixture | gives |
 | --- | --- |
+| `nodes` | `nodes(2)`: servers at ports, of the test's own |
 | `guarded` | a master, its replica and three sentinels of the test's own |
 | `cluster` | three nodes for the whole session, emptied for each test |
 | `own_cluster` | three nodes, one of them with a replica, of the test's own |
@@ -85,9 +86,7 @@ class Guarded:
 
     def master_port(self) -> int:
         """Where the sentinels say the master is: when all of them agree, else 0."""
-        said = {
-            int(s.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1]) for s in self.sentinels
-        }
+        said = {int(s.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1]) for s in self.sentinels}
         return said.pop() if len(said) == 1 else 0
 
 
@@ -119,9 +118,7 @@ class Cluster:
         """Whether all nodes know each other and serve."""
         infos = [_lines(node.ask("CLUSTER", "INFO")) for node in self.nodes]
         count = str(len(self.nodes))
-        return all(
-            info["cluster_state"] == "ok" and info["cluster_known_nodes"] == count for info in infos
-        )
+        return all(info["cluster_state"] == "ok" and info["cluster_known_nodes"] == count for info in infos)
 
     def node_id(self, node: Node) -> str:
         return node.ask("CLUSTER", "MYID").decode()
@@ -155,6 +152,28 @@ def _pairs(reply: list[bytes]) -> dict[str, str]:
 
 def _folder() -> Any:
     return tempfile.TemporaryDirectory(prefix="runner-tests-", dir="/tmp")
+
+
+@pytest.fixture
+def nodes() -> Iterator[Any]:
+    started: list[Node] = []
+    with _folder() as folder:
+
+        def start(count: int, *options: str) -> list[Node]:
+            made = [
+                Node(Path(folder) / str(len(started) + i), "--appendonly", "no", *options)
+                for i in range(count)
+            ]
+            for node in made:
+                started.append(node)
+                node.start()
+            return made
+
+        try:
+            yield start
+        finally:
+            for node in started:
+                node.kill9()
 
 
 @pytest.fixture
