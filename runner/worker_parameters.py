@@ -15,7 +15,6 @@ from .engine.beside import Beside
 from .engine.function import function_of
 from .engine.options import EngineOptions
 from .errors import SettingsError
-from .health import Health
 from .health.endpoint import Endpoint
 from .http import build_client
 from .isolation.isolation import IsolationOptions
@@ -70,11 +69,7 @@ def worker_parameters(runner: "Runner", url: str, *, queues: Sequence[str] = ())
         "allow_abort_jobs": True,
         "on_startup": _Startup(runner, tuple(served)),
         "on_shutdown": _shut_down,
-        "engine": replace(
-            _options(settings, served, _beside(runner, served), runner.health),
-            make_pool=partial(make_pool, url, settings.redis),
-            rules=rules_of(settings, tasks, served),
-        ),
+        "engine": replace(_options(runner, url, served), rules=rules_of(settings, tasks, served)),
     }
 
 
@@ -115,12 +110,12 @@ def _beside(runner: "Runner", served: Iterable[str]) -> list[Beside]:
     return beside
 
 
-def _options(
-    settings: Settings, served: dict[str, int], beside: Sequence[Beside], health: Health
-) -> EngineOptions:
+def _options(runner: "Runner", url: str, served: dict[str, int]) -> EngineOptions:
+    settings = runner.settings
     worker = settings.worker
     return EngineOptions(
         name=worker.name,
+        make_pool=partial(make_pool, url, settings.redis),
         queues=served,
         strict=worker.strict,
         layout=settings.redis.key_layout,
@@ -140,8 +135,8 @@ def _options(
         rate_limits={name: table.as_rate() for name, table in settings.rate_limits.items()},
         middleware=[*_tracing(settings), *(_named(name) for name in settings.middleware)],
         retention=_retention(settings.dead),
-        beside=beside,
-        watch=health.watch,
+        beside=_beside(runner, served),
+        watch=runner.health.watch,
         before_start=ServerCheck(
             allow_unsafe=settings.redis.allow_unsafe_server, durable=settings.durable_for(served)
         ),

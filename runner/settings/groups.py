@@ -89,14 +89,14 @@ class RedisGroup(Group):
 
     @field_validator("cluster")
     @classmethod
-    def _fits_the_url(cls, value: bool, seen: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's interface
+    def _fits_the_url(cls, value: bool, seen: ValidationInfo) -> bool:
         url: str = seen.data.get("url", "embedded")
         is_plain = url.startswith(("redis:", "rediss:"))
         if value and not is_plain:
             msg = "false, or nodes in redis.url: redis://host:6379,host2:6379"
             raise ValueError(msg)
         if not value and is_plain and len(parse_address(url).places) > 1:
-            msg = "true: redis.url has several hosts; or redis+sentinel:// in front of them, if they are sentinels"
+            msg = "true: redis.url has several hosts; or redis+sentinel://, if they are sentinels"
             raise ValueError(msg)
         return value
 
