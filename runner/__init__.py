@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .lanes import Concurrency
     from .parts import Call
     from .rates import RateLimit
+    from .results import Results
     from .schedules.declare import cron, every
     from .schedules.schedule import Schedule
     from .settings import Settings
@@ -113,6 +114,7 @@ _PLACES = {
     "lanes": ("Concurrency",),
     "parts": ("Call",),
     "rates": ("RateLimit",),
+    "results": ("Results",),
     "schedules.declare": ("cron", "every"),
     "schedules.schedule": ("Schedule",),
     "settings": ("Settings",),
@@ -157,6 +159,7 @@ __all__ = [
     "RateLimit",
     "ResultGone",
     "ResultTimeout",
+    "Results",
     "Retry",
     "RetryBudget",
     "Runner",

@@ -17,6 +17,7 @@ import msgspec
 
 from .errors import InvalidArguments
 from .json_values import decode_rich, encode_rich, refuse_inexact
+from .results import Results
 
 logger = logging.getLogger("runner")
 
@@ -77,6 +78,28 @@ class Converter:
             raise TypeError(msg) from error
 
 
+class ResultsConverter(Converter):
+    """That of ``Results[…]``: out of a list, or out of what is read later."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__(list)
+        self._item = converter_of(next(iter(typing.get_args(kind)), Any))
+        self.kind = kind
+
+    def check(self, value: Any) -> None:
+        """Refuse what is no list of the items."""
+        super().check(value)
+        for each in value:
+            self._item.check(each)
+
+    def rebuild(self, value: Any) -> Any:
+        """Give Results; each is rebuilt when it is read."""
+        results: Any = value if isinstance(value, Results) else Results[Any].of(super().rebuild(value))
+        return results.rebuilt(self._item.rebuild)
+
+
 def _plain_types(kind: Any) -> tuple[type, ...] | None:
     """Give the classes to test for, or None when isinstance is not enough."""
     if kind in (list, dict):
@@ -96,6 +119,8 @@ def converter_of(kind: Any) -> Converter:
     """Make a Converter; an annotation msgspec cannot decode by counts as none."""
     if kind is inspect.Parameter.empty or kind is object:
         return Converter(Any)
+    if (typing.get_origin(kind) or kind) is Results:
+        return ResultsConverter(kind)
     try:
         msgspec.json.Decoder(kind, dec_hook=decode_rich)
     except (TypeError, NotImplementedError):
@@ -177,6 +202,11 @@ class Parameters:
             return self.converters["return"].rebuild(value)
         except TypeError:
             return value
+
+    @property
+    def takes_results(self) -> bool:
+        """Whether the first of them is annotated ``Results``."""
+        return bool(self.names) and isinstance(self.converters[self.names[0]], ResultsConverter)
 
     @property
     def converters(self) -> dict[str, Converter]:

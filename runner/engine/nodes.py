@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..job import Attempt
@@ -12,10 +12,10 @@ from ..wire import codec
 from ..wire.coalesce import Coalesced
 from ..wire.keys import Keys, Layout
 from ..wire.scripts import End, Execute
-from ..wire.workflows import How, node_word
+from ..wire.workflows import FlowScripts, How, node_word
 from ..workflow.advance import Advancing
 from ..workflow.draft import FEED
-from ..workflow.values import Missing, read_failure, read_value, read_value_or_none
+from ..workflow.values import Missing, read_failure, read_results, read_value, read_value_or_none
 from .attempt import classify
 from .claim import ServedQueue
 from .survive import TROUBLE, Patience
@@ -109,10 +109,15 @@ class Nodes:
 
     # -- those that begin -------------------------------------------------------------------------------
 
-    async def admit(self, attempt: Attempt) -> Outcome | None:
-        """Say why a node is not to run, or None; its first argument becomes what comes before it."""
+    async def admit(self, attempt: Attempt, *, takes_results: bool = False) -> Outcome | None:
+        """Say why a node is not to run, or None; its first argument becomes what comes before it.
+
+        Args:
+            attempt: of the node.
+            takes_results: its task reads the values of a group by itself.
+        """
         try:
-            return await self._admit(attempt)
+            return await self._admit(attempt, read_results if takes_results else read_value)
         except TROUBLE:
             return Snoozed(AGAIN_MS, "its workflow could not be asked")
         except Missing as error:
@@ -120,7 +125,9 @@ class Nodes:
         except asyncio.CancelledError as error:
             return classify(error, attempt)
 
-    async def _admit(self, attempt: Attempt) -> Outcome | None:
+    async def _admit(
+        self, attempt: Attempt, read: Callable[[FlowScripts, str, int], Awaitable[Any]]
+    ) -> Outcome | None:
         workflow = attempt.meta.w
         node = attempt.job_id.removeprefix(workflow + ":")
         verdict = await self._asking.put((self._queues[attempt.queue], workflow, node, attempt.job_id))
@@ -134,7 +141,7 @@ class Nodes:
             scripts, unit = self._advancing.scripts, first[FEED]
             match unit:
                 case int():
-                    value = await read_value(scripts, workflow, unit)
+                    value = await read(scripts, workflow, unit)
                 case [int(step)]:
                     value = await read_value_or_none(scripts, workflow, step)
                 case _:

@@ -208,7 +208,9 @@ class Running:
             return unknown(attempt, self.runnables, grace_s=self.unknown_task_grace_s, worker=self.worker)
         refused = admit(attempt, runnable, now_ms)
         if refused is None and attempt.meta is not None and attempt.meta.w and self.nodes is not None:
-            refused = await self.nodes.admit(attempt)
+            parameters = runnable.parameters
+            takes_results = parameters is not None and parameters.takes_results
+            refused = await self.nodes.admit(attempt, takes_results=takes_results)
         refused = refused or rebuild(attempt, runnable) or sort(attempt, runnable)
         if refused is not None:
             return refused

@@ -17,6 +17,7 @@ from ..arguments import FED
 from ..errors import InvalidArguments, InvalidJob, InvalidTask
 from ..parts import Chain, Group, Part, Saga, Step
 from ..registry import Registry
+from ..results import Results
 from ..tasks import Task
 
 _SORTS: Mapping[str, tuple[type, ...]] = {
@@ -24,7 +25,7 @@ _SORTS: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (float,),
     "text": (str, bytes, datetime, date, time, timedelta, UUID, Decimal),
-    "array": (list, tuple, set, frozenset),
+    "array": (list, tuple, set, frozenset, Results),
     "object": (Mapping,),
 }
 """The sorts of JSON that values travel as."""

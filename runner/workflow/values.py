@@ -4,11 +4,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from ..results import PAGE, Results
 from ..wire.workflows import FlowScripts
 from .flat import Members, members_of, units_of
-
-PAGE = 500
-"""Values one trip reads."""
 
 R = TypeVar("R", covariant=True)
 
@@ -48,6 +46,19 @@ async def read_value(scripts: FlowScripts, workflow: str, unit: int) -> Any:
     for start in range(0, members.count, PAGE):
         values += await _read_page(scripts, workflow, members, start)
     return values
+
+
+async def read_results(scripts: FlowScripts, workflow: str, unit: int) -> Any:
+    """Give the values of a group's members as ``Results``, which reads them later; of a node as ``read_value``.
+
+    Raises:
+        Missing: it is not there.
+    """
+    line = await scripts.execute("HGET", scripts.key(workflow, "units"), str(unit))
+    if line is None:
+        return await read_value(scripts, workflow, unit)
+    members = members_of(line)
+    return Results[Any](members.count, lambda start: _read_page(scripts, workflow, members, start))
 
 
 async def read_value_or_none(scripts: FlowScripts, workflow: str, node: int) -> Any:

@@ -106,6 +106,16 @@ async def crashing(world: Any, say: Any, random: Random, act: Callable[[], Any])
         world.crash_after = None
 
 
+async def make_late(world: Any, random: Random, claimed: set[str]) -> None:
+    """Do what a process does that was told to make a node's job long ago, and does so only now."""
+    nodes = [job_id for job_id in sorted(claimed) if job_id.startswith("w:")]
+    if nodes and random.random() < 0.1:
+        node = random.choice(nodes).removeprefix("w:")
+        by_queue: dict[str, list[Any]] = {}
+        await world.advancing._add("w", node, by_queue)
+        await world.advancing._enqueue(by_queue)
+
+
 async def run_some(world: Any, random: Random, unwritten: list[Any], claimed: set[str]) -> None:
     """Claim and run a few jobs; a worker may die of one, once. Write some ends, and some of them twice."""
     for name, token, job in await world.claim(limit=random.randint(1, 3)):
@@ -138,6 +148,7 @@ async def live(world: Any, say: Any, random: Random, part: Part[Any, Any], polic
     unwritten: list[Any] = []
     claimed: set[str] = set()
     for _ in range(400):
+        await make_late(world, random, claimed)
         await run_some(world, random, unwritten, claimed)
         await crashing(world, say, random, world.settle)
         queued = sum([await world.redis.zcard(keys.queue) for keys in world.keys.values()])
@@ -163,7 +174,7 @@ async def live(world: Any, say: Any, random: Random, part: Part[Any, Any], polic
 def test_everything_due_happens_once_whatever_dies_when(
     redis_url, world_on, say, build, seed, policy, layout
 ):
-    """Random nested plans, deaths, crashes between any two steps, duplicate deliveries, retries till it ends.
+    """Random nested plans, deaths, crashes between any two steps, duplicates, late processes, retries.
 
     Each node that is due succeeds once; the value is what it would be without any trouble; on_error came once
     for each round that failed; and nothing is left behind.

@@ -3,13 +3,27 @@
 import asyncio
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from jobs.webhook import send_webhook
-from runner import Concurrency, Context, Runner, Settings, chain, group, task
+from runner import (
+    Concurrency,
+    Context,
+    GiveUp,
+    InvalidArguments,
+    NodeOutcome,
+    Results,
+    Runner,
+    Settings,
+    chain,
+    chord,
+    group,
+    task,
+)
 from runner.settings.model import RedisGroup, WorkerGroup
 from runner.wire.keys import keys_of
 
@@ -98,3 +112,45 @@ async def test_a_node_is_prepared_like_any_call(make: Any, redis: Redis) -> None
         await app.enqueue(send_webhook.using(key="k"), "https://example.org/", {"a": 1})
     node, job = [json.loads(await redis.get(KEYS.job(each)) or b"") for each in ("w:0", "k")]
     assert (node["a"], node["k"]) == (job["a"], job["k"])
+
+
+@task
+async def price(ctx: Context, cents: int) -> Decimal:
+    if cents < 0:
+        raise GiveUp("no price")
+    return Decimal(cents) / 100
+
+
+@task
+async def add(ctx: Context, prices: Results[Decimal]) -> Decimal:
+    assert not isinstance(prices, list)
+    return sum([each async for each in prices], Decimal(len(prices)))
+
+
+@task
+async def add_some(ctx: Context, prices: Results[NodeOutcome[Decimal]]) -> list[Decimal | None]:
+    return [each.value async for each in prices]
+
+
+async def test_a_callback_reads_the_results_of_a_large_group_by_pages(make: Any) -> None:
+    """`Results` in place of a list: typed, in order, 500 a trip while it is gone through, and as often as wished."""
+    starts: list[int] = []
+
+    async def read(start: int) -> list[int]:
+        starts.append(start)
+        return list(range(start, min(start + 500, 1201)))
+
+    pages = Results(1201, read, str)
+    assert [each async for each in pages] == [str(n) for n in range(1201)]
+    assert [each async for each in pages][-1] == "1200"
+    assert starts == [0, 500, 1000] * 2
+    runner = make(price, add, add_some, host)
+    async with runner.worker():
+        whole = await runner.start(chord([price.call(n) for n in (101, 202)], add.call()))
+        some = await runner.start(chord([price.call(n) for n in (1, -1, 3)], add_some.call(), error="collect"))
+        assert await whole.result(timeout=10) == Decimal("5.03")
+        assert await some.result(timeout=10) == [Decimal("0.01"), None, Decimal("0.03")]
+        by_hand = await runner.enqueue(add, [Decimal("1.5")])  # pyright: ignore[reportArgumentType]
+        assert await by_hand.result(timeout=10) == Decimal("2.5")
+        with pytest.raises(InvalidArguments, match="'host' gives str, but task 'add' after it takes"):
+            await runner.start(chain(host.call("a"), add.call()))
