@@ -28,6 +28,8 @@ NEWS_S = 1.0
 """How long it waits when others write such ends: they see to them, unless they die."""
 LEAVE_S = 2.0
 AGAIN_MS = 1000
+UNTOLD = 3
+"""Beside what ``FlowScripts.admit`` says: the node has ended, and its workflow does not know it yet."""
 
 _UNREADABLE = ("missing_payload", "undecodable")
 
@@ -131,6 +133,8 @@ class Nodes:
         workflow = attempt.meta.w
         node = attempt.job_id.removeprefix(workflow + ":")
         verdict = await self._asking.put((self._queues[attempt.queue], workflow, node, attempt.job_id))
+        if verdict == UNTOLD:
+            return Snoozed(AGAIN_MS, "its workflow has yet to be told how it ended")
         if verdict == 0:
             attempt.meta = codec.Meta(w=workflow)  # without edges: this end is nobody's news
             return Cancelled("the node has ended already")
@@ -168,7 +172,8 @@ class Nodes:
         for some, reply in zip(by_workflow.values(), replies[len(ended) :], strict=True):
             verdicts.update(zip(some, reply, strict=True))
         for some, reply in zip(by_queue.values(), replies, strict=False):
-            verdicts.update({each: 0 for each, score in zip(some, reply, strict=True) if score is not None})
+            untold = (each for each, score in zip(some, reply, strict=True) if score is not None)
+            verdicts.update(dict.fromkeys(untold, UNTOLD))
         return [verdicts[each] for each in asked]
 
 

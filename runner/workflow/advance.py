@@ -249,13 +249,14 @@ class Advancing:
         return "" if following == b"0" else f"!again:{following.decode()}"
 
     async def _make_again(self, workflow: str, node: str) -> None:
+        """Make a job again as the plan says it: the dead letter's may be unreadable, gone or expired."""
         call = await self._call(workflow, node)
         keys = keys_of(call.queue, self.layout)
         entry = call.entry(workflow, await self._now_ms(call))
         [revived] = await self._dead.replay(
-            keys, [(entry.job_id, b"")], by="workflow", op=new_op(), now_ms=self.now_ms
+            keys, [(entry.job_id, entry.payload)], by="workflow", op=new_op(), now_ms=self.now_ms
         )
-        if revived in (Revived.MISSING, Revived.NO_PAYLOAD):
+        if revived == Revived.MISSING:
             await self.execute("DEL", keys.result(entry.job_id))
             await self._jobs.enqueue(keys, [entry], now_ms=self.now_ms)
         self.on_enqueued(keys)

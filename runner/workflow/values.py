@@ -49,7 +49,7 @@ async def read_value(scripts: FlowScripts, workflow: str, unit: int) -> Any:
 
 
 async def read_results(scripts: FlowScripts, workflow: str, unit: int) -> Any:
-    """Give the values of a group's members as ``Results``, which reads them later; of a node as ``read_value``.
+    """Give the values of a group's members as ``Results``, read later; of a node as ``read_value``.
 
     Raises:
         Missing: it is not there.

@@ -16,6 +16,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Context, Settings, task
+from runner.engine.attempt import decode
 from runner.engine.envelope import JsonEnvelope
 from runner.engine.finish import ending_of
 from runner.engine.nodes import Nodes
@@ -122,7 +123,8 @@ class World:
             payload=job.payload,
         )
         envelope = JsonEnvelope()
-        envelope.open(attempt)
+        unread = decode(attempt, envelope)
+        outcome = outcome or unread
         if outcome is None:
             refused = Cancelled() if job.aborted else await self.nodes.admit(attempt)
             outcome = refused or self._run(attempt)
@@ -174,7 +176,9 @@ class World:
             for name, token, job in claimed:
                 await self.finish(name, await self.end_of(name, token, job))
             if not claimed and not await self.unsettled():
-                return
+                if not sum([await self.redis.zcard(keys.queue) for keys in self.keys.values()]):
+                    return
+                self.now_ms += 1000  # what was asked to wait a moment
         raise AssertionError("the workflow does not come to an end")
 
     async def unsettled(self) -> int:

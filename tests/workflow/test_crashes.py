@@ -118,7 +118,10 @@ async def make_late(world: Any, random: Random, claimed: set[str]) -> None:
 
 async def run_some(world: Any, random: Random, unwritten: list[Any], claimed: set[str]) -> None:
     """Claim and run a few jobs; a worker may die of one, once. Write some ends, and some of them twice."""
-    for name, token, job in await world.claim(limit=random.randint(1, 3)):
+    jobs = await world.claim(limit=random.randint(1, 3))
+    if not jobs:
+        world.now_ms += 1000  # what was asked to wait a moment
+    for name, token, job in jobs:
         if job.job_id not in claimed and random.random() < 0.1:
             await world.end_of(name, token, job)
             await world.let_lease_end(name, job.job_id)

@@ -1,9 +1,13 @@
 """Nodes are jobs like any: limits, placements and ends that no worker writes, each known to the workflow."""
 
 import asyncio
+import importlib
 import json
+import signal
+import sys
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +23,7 @@ from runner import (
     Results,
     Runner,
     Settings,
+    WorkflowFailed,
     chain,
     chord,
     group,
@@ -133,7 +138,7 @@ async def add_some(ctx: Context, prices: Results[NodeOutcome[Decimal]]) -> list[
 
 
 async def test_a_callback_reads_the_results_of_a_large_group_by_pages(make: Any) -> None:
-    """`Results` in place of a list: typed, in order, 500 a trip while it is gone through, and as often as wished."""
+    """`Results` in place of a list: typed, in order, 500 a trip, as often as wished."""
     starts: list[int] = []
 
     async def read(start: int) -> list[int]:
@@ -147,10 +152,76 @@ async def test_a_callback_reads_the_results_of_a_large_group_by_pages(make: Any)
     runner = make(price, add, add_some, host)
     async with runner.worker():
         whole = await runner.start(chord([price.call(n) for n in (101, 202)], add.call()))
-        some = await runner.start(chord([price.call(n) for n in (1, -1, 3)], add_some.call(), error="collect"))
+        calls = [price.call(n) for n in (1, -1, 3)]
+        some = await runner.start(chord(calls, add_some.call(), error="collect"))
         assert await whole.result(timeout=10) == Decimal("5.03")
         assert await some.result(timeout=10) == [Decimal("0.01"), None, Decimal("0.03")]
         by_hand = await runner.enqueue(add, [Decimal("1.5")])  # pyright: ignore[reportArgumentType]
         assert await by_hand.result(timeout=10) == Decimal("2.5")
         with pytest.raises(InvalidArguments, match="'host' gives str, but task 'add' after it takes"):
             await runner.start(chain(host.call("a"), add.call()))
+
+
+async def test_a_node_cancelled_by_hand_is_known_to_its_workflow_at_once(make: Any) -> None:
+    """No worker ended it: a push wakes one that tells the workflow."""
+    runner = make(host)
+    async with runner.worker():
+        flow = await runner.start(chain(host.using(delay=3600).call("a"), host.call()))
+        assert await runner.job(f"{flow.id}:0").cancel()
+        with pytest.raises(WorkflowFailed, match=r"node 0: .*cancelled"):
+            await flow.result(timeout=5)
+
+
+CHORD = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from runner import Context, Runner, Settings, task
+from runner.settings.model import RedisGroup, WorkerGroup
+
+log = Path(__file__).with_suffix(".log")
+
+def noted(word):
+    with log.open("a") as file:
+        file.write(word + " ")
+
+@task
+async def member(ctx: Context, number: int) -> int:
+    if number == 2 and not log.exists():
+        noted("killed")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+@task
+async def merge(ctx: Context, numbers: list[int]) -> list[int]:
+    noted("merged")
+    return numbers
+
+def make(url):
+    settings = Settings(redis=RedisGroup(url=url), worker=WorkerGroup(lease=1, grace=0), tasks=())
+    return Runner(settings, tasks=[member, merge])
+
+async def main():
+    async with make(sys.argv[1]).worker():
+        await asyncio.sleep(60)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+async def test_a_chord_whose_worker_is_killed_calls_back_once(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL in the middle of the header: another worker does the rest, and the callback comes once."""
+    (tmp_path / "chord_tasks.py").write_text(CHORD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tasks = importlib.import_module("chord_tasks")
+    runner = tasks.make(redis_url)
+    async with runner:
+        header = [tasks.member.call(number) for number in range(1, 6)]
+        flow = await runner.start(chord(header, tasks.merge.call()))
+        victim = await asyncio.create_subprocess_exec(sys.executable, tasks.__file__, redis_url)
+        assert await victim.wait() == -signal.SIGKILL
+        async with tasks.make(redis_url).worker():
+            assert await flow.result(timeout=20) == [1, 2, 3, 4, 5]
+    assert tasks.log.read_text() == "killed merged "

@@ -19,7 +19,7 @@
 -- GIVES nothing when there is no such workflow
 -- FAILS nothing
 -- COST  O(1) an act, and members / 64 for the end of a member of a group
--- USES  now text flow_of flow_keep flow_enter flow_conclude flow_follow flow_reopen flow_end flow_answer
+-- USES  now text flow_of flow_keep flow_enter flow_conclude flow_follow flow_reopen flow_fail flow_end flow_answer
 if redis.call('EXISTS', state) == 0 then
   return {}
 end

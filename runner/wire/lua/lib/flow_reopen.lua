@@ -2,7 +2,8 @@
 -- be done again.
 local function flow_reopen(flow)
   flow.is, flow.goes_on, flow.round = 'running', true, text(tonumber(flow.round) + 1)
-  redis.call('HSET', flow.state, 's', flow.is, 'round', flow.round)
+  flow.reopened_ms = tonumber(flow.at)
+  redis.call('HSET', flow.state, 's', flow.is, 'round', flow.round, 'reopened', flow.at)
   redis.call('HDEL', flow.state, 'ended', 'node')
   redis.call('DEL', flow.result)
   redis.call('SET', flow.job, '1')
