@@ -2,11 +2,12 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format arq-suite bench clean
+.PHONY: help install demo test check format docs arq-suite bench clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH ?= noop
+REFERENCE := runner runner.doors runner.dead_letters runner.inspector runner.queues.door runner.limits runner.schedules.door runner.health runner.events runner.outcome runner.errors runner.logs runner.embed runner.http runner.wire runner.testing jobs.webhook jobs.webhook_health jobs.payment jobs.maintenance
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +30,10 @@ check: $(INSTALLED) ## lint, formatting, types, and which module may import whic
 format: $(INSTALLED) ## put the code into ruff's form, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## build the API reference from docstrings, into docs/api
+	@$(BIN)/pdoc --docformat google --no-show-source --output-directory docs/api $(REFERENCE)
+	@echo "docs/api/index.html"
 
 arq-suite: $(INSTALLED) ## run arq's own tests against our worker
 	@$(BIN)/python .ci/arq_suite.py

@@ -63,30 +63,30 @@ def seconds(delay: Delay) -> float:
 
 
 class RunnerError(Exception):
-    """The root of the tree above."""
+    """The root of the tree above; what a task raises to end its attempt (JobSignal) is none of it."""
 
 
 class SettingsError(RunnerError):
-    """One or more settings are wrong; the message has a line for each."""
+    """Settings are wrong: a line for each says where it stands, what it is and what was expected."""
 
 
 class MissingExtra(RunnerError):
-    """An optional library is not installed."""
+    """An optional library is not installed; the message is the command that installs it."""
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the extra '{extra}': pip install 'arq-runner[{extra}]'")
 
 
 class ServerError(RunnerError):
-    """Something about the Redis/Valkey server."""
+    """The server refuses, is away, unsafe or full; the subclass says which, the text what to do."""
 
 
 class ServerUnreachable(ServerError):
-    """No answer from the server."""
+    """No answer from the server, tried again for 5 s: is it running, is ``redis.url`` right?"""
 
 
 class UnsafeServer(ServerError):
-    """The server's version or configuration may lose jobs."""
+    """A worker does not start: the server's version or configuration may lose jobs; says what to change."""
 
 
 class QueueFull(ServerError):
@@ -94,19 +94,19 @@ class QueueFull(ServerError):
 
 
 class InvalidTask(RunnerError):
-    """A task declaration that cannot work."""
+    """A declaration that cannot work, raised at import: options that contradict, or one name twice."""
 
 
 class InvalidJob(RunnerError, ValueError):
-    """Refused at enqueue; nothing was written."""
+    """Refused at enqueue, in the caller's process; nothing was written. Its subclasses say why."""
 
 
 class InvalidArguments(InvalidJob):
-    """Arguments that do not fit the task's signature or cannot be encoded."""
+    """Arguments that do not fit the task's annotations, or have no JSON form; names task and argument."""
 
 
 class PayloadTooLarge(InvalidJob):
-    """The encoded job is larger than ``limits.payload``."""
+    """The encoded job is larger than ``limits.payload``; store what is large elsewhere and pass its name."""
 
 
 class DuplicateJob(InvalidJob):
@@ -148,7 +148,7 @@ class InvalidStep(RunnerError):
 
 
 class SignalRefused(RunnerError):
-    """There is no job to hand the signal to, or it holds no more."""
+    """No job to hand the signal to (ended, another queue), or its record is full: ``limits.steps``."""
 
 
 class SignalTimeout(RunnerError, TimeoutError):
@@ -184,7 +184,7 @@ class BrokenExport(RunnerError):
 
 
 class JobError(RunnerError):
-    """How a job ended, seen by a caller that waits for its result."""
+    """How a job ended, raised by ``job.result()``; catch it for all ends that are no result."""
 
 
 class JobFailed(JobError):
@@ -207,19 +207,19 @@ class JobFailed(JobError):
 
 
 class JobCancelled(JobError):
-    """The job was cancelled."""
+    """Somebody cancelled the job: ``job.cancel()``, ``runner jobs cancel``, a purge."""
 
 
 class JobExpired(JobError):
-    """The job did not start before its ``expires``."""
+    """The job did not start before its ``expires``; it never ran, and is a dead letter."""
 
 
 class ResultTimeout(JobError, TimeoutError):
-    """The wait for a result ended before the job did; the job goes on."""
+    """The wait for a result ended before the job did; the job goes on, and may be waited for again."""
 
 
 class ResultGone(JobError):
-    """The job has ended, or never was, and there is no result to be had."""
+    """The job has ended, or never was, and no result is kept (any more): see ``keep_result``."""
 
 
 class LeaseLost(RunnerError):
@@ -227,7 +227,7 @@ class LeaseLost(RunnerError):
 
 
 class SoftTimeout(RunnerError, TimeoutError):
-    """The task's ``soft_timeout`` has passed; clean up and return or raise."""
+    """Raised inside a task at its ``soft_timeout``: return what there is, or raise."""
 
 
 class JobSignal(Exception):
@@ -277,7 +277,7 @@ class Snooze(JobSignal):
 
 
 class GiveUp(JobSignal):
-    """Do not try again: the job becomes a dead letter with reason ``gave_up``."""
+    """Raise it in a task to try no more: a dead letter, reason ``gave_up``; the text is for people."""
 
     def __init__(self, reason: str = "given up") -> None:
         super().__init__(reason)

@@ -15,7 +15,7 @@ from .clock import SYSTEM_CLOCK, Clock
 
 
 class JobState(StrEnum):
-    """Where a job is in its life."""
+    """Where a job is in its life; ``is_terminal`` says whether that has ended. Equal to its word."""
 
     SCHEDULED = "scheduled"
     READY = "ready"

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-import click
+import typer
 from pages import ROOT, Block
+from typer.core import TyperGroup
 
 from runner.cli import _root
 from runner.settings.model import KEYS
@@ -15,6 +16,8 @@ from runner.settings.model import KEYS
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 VARIABLES = {f"RUNNER_{key.upper().replace('.', '__')}" for key in KEYS} | {"RUNNER_SETTINGS"}
 TABLES = ("RUNNER_WEBHOOKS__SECRETS__",)
+[Refused] = [kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"]
+"""What the command line raises over a line that it does not take; typer may bring a click of its own."""
 _ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=")
 
 
@@ -69,9 +72,9 @@ def fault(words: list[str]) -> str:
 def _parse(words: list[str]) -> str:
     try:
         command, rest = command_of(words)
-        if not isinstance(command, click.Group) and not {"--help"} & set(rest):
+        if not isinstance(command, TyperGroup) and not {"--help"} & set(rest):
             command.make_context(command.name, list(rest))
-    except click.ClickException as error:
+    except Refused as error:
         return error.format_message()
     return ""
 
@@ -80,11 +83,11 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """Give the command that words name, and what is left of them.
 
     Raises:
-        click.UsageError: there is none of that name.
+        Refused: there is none of that name.
     """
     command = _root()
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        with click.Context(command) as context:
+    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
+        with typer.Context(command) as context:
             _, command, words = command.resolve_command(context, words)
     return command, words
 
@@ -103,12 +106,12 @@ def unknown_inline(text: str) -> list[str]:
 
 
 def _groups(parts: list[list[str]]) -> bool:
-    return all(_exists(part[1:]) and isinstance(command_of(part[1:])[0], click.Group) for part in parts)
+    return all(_exists(part[1:]) and isinstance(command_of(part[1:])[0], TyperGroup) for part in parts)
 
 
 def _exists(words: list[str]) -> bool:
     try:
         command_of(words)
-    except click.ClickException:
+    except Refused:
         return False
     return True

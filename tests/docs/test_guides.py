@@ -146,6 +146,7 @@ def test_names_are_known(page):
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_commands_are_known(page, folder, cli_tasks):
     """Every `runner …` is taken by the command line; variables and make targets are there."""
+    (folder / "dead.jsonl").touch()  # a file to import has to be there
     faults = [
         f"{block.place}: {line}: {fault}"
         for block in blocks_of(page)
@@ -156,6 +157,16 @@ def test_commands_are_known(page, folder, cli_tasks):
     assert faults == []
     assert shell.unknown_inline(prose_of(page)) == []
     assert shell.unknown_variables(page.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["runner dead list --reasons x", "runner jobs look", "make tea", "runner top 1"]
+)
+def test_an_unknown_command_is_found_out(line):
+    """The check above can fail: the command line is really asked."""
+    [words] = shell.commands(line)
+    assert shell.fault(words) != ""
+    assert shell.unknown_inline("`runner jobs list|look ID`") == ["`runner jobs list|look ID`"]
 
 
 @pytest.fixture
