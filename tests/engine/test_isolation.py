@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner import Context, GiveUp, RunnerError, SoftTimeout, WorkerChildDied, task
+from runner import Context, GiveUp, RunnerError, SoftTimeout, WorkerChildDied, events, task
 from runner.errors import InvalidTask, JobFailed, Retry
 from runner.isolation.isolation import IsolationOptions
 from runner.isolation.process import Child
@@ -123,23 +124,44 @@ def test_an_exception_that_cannot_be_made_here_keeps_its_name() -> None:
     assert str(exception_of(told)) == "not.here.Declined: 3"
 
 
-async def test_a_process_that_dies_costs_one_attempt_of_its_job(yard: Any, wait_until: Any) -> None:
-    """exit, segfault, kill, a leak, children left behind: it is retried, and innocents see nothing."""
+async def test_innocents_are_unharmed_whatever_runs_beside_them(yard: Any, tmp_path: Path) -> None:
+    """exit, segfault, kill, a leak, children left behind, an endless loop, a thread that blocks.
+
+    Each costs an attempt of its own job. Innocents run once, in order, and before the trouble is over.
+    """
     ran: list[int] = []
+    ended: list[str] = []
+    gate = threading.Event()
 
     @task(max_tries=1)
     async def innocent(ctx: Any, n: int) -> None:
         ran.append(n)
+        if n == 39:
+            gate.set()
+
+    @task(isolation="thread")
+    def blocks(ctx: Any) -> bool:
+        return gate.wait(20)
 
     how = ["exit", "segfault", "kill", "leak", "forked"]
     options = {"isolation": IsolationOptions(processes=2, memory=200 * 2**20)}
     guilty = [await yard.put(shop.dies_first, each) for each in how]
+    loops = await yard.put(shop.loops, str(tmp_path / "pid"))
+    blocked = await yard.put(blocks)
     for n in range(40):
         await yard.put(innocent, n, job_id=f"n{n:02}")
-    worker = await yard.drain(shop.dies_first, innocent, options=options)
+    stop = events.subscribe("job.ended", lambda event: ended.append(event["task"]))
+    try:
+        worker = await yard.drain(shop.dies_first, shop.loops, blocks, innocent, options=options)
+    finally:
+        stop()
     assert [await result(yard, job) for job in guilty] == [2] * 5
+    assert await yard.state(loops) == "dead"
+    assert await result(yard, blocked) is True
     assert ran == list(range(40))
-    assert (worker.jobs_complete, worker.jobs_failed, worker.jobs_retried) == (45, 0, 5)
+    assert (worker.jobs_complete, worker.jobs_failed, worker.jobs_retried) == (46, 1, 5)
+    trouble_over = len(ended) - ended[::-1].index("dies_first")
+    assert ended[:trouble_over].count("innocent") == 40
 
 
 async def test_the_death_of_a_process_says_how(yard: Any) -> None:
@@ -208,6 +230,7 @@ async def test_a_process_ends_when_nobody_listens_any_more(
     """As after kill -9 of the worker: the closed pipe ends it, whatever it is doing."""
     path = tmp_path / "pid"
     child = await Child.start([work.body.__module__], memory=0)
+    os.kill(child.pid, signal.SIGTERM)  # as a service manager does to all of a service: it stays
     ctx = Context({}, Attempt(job_id="j", queue="q", number=1, token="t", fence=1, due_at_ms=0, payload=b""))
     running = asyncio.ensure_future(child.run(work, ctx, [str(path)], {}))
     await wait_until(lambda: path.exists() and path.read_text(), "it runs")
@@ -288,8 +311,6 @@ async def test_time_limits_are_raised_in_a_thread(yard: Any) -> None:
 
 async def test_a_thread_that_does_not_stop_loses_its_slot(yard: Any, wait_until: Any) -> None:
     """A thread cannot be killed: its job ends all the same, and that its code runs on is told."""
-    from runner import events
-
     gate, stuck = threading.Event(), []
 
     @task(isolation="thread", timeout=0.05, max_tries=1)

@@ -69,6 +69,27 @@ async def nothing(ctx: Context) -> tuple[int, bytes]:
     return ctx.attempt, b""
 
 
+@task(isolation="process", timeout=5)
+def plainly(ctx: Context, order: str) -> bytes:
+    return order.encode()
+
+
+@task(isolation="thread", version=2, upcast=lambda args, kwargs, version: (args, kwargs))
+async def in_a_thread(ctx: Context, order: str) -> bytes:
+    return order.encode()
+
+
+@task(isolation="loop", queue="bulk")
+async def in_the_loop(ctx: Context) -> int:
+    return 1
+
+
+async def use_isolated(runner: Runner) -> None:
+    assert_type(await runner.enqueue(plainly, "o-1"), Job[bytes])
+    assert_type(await runner.enqueue(in_a_thread, "o-1"), Job[bytes])
+    assert_type(await runner.enqueue(in_the_loop), Job[int])
+
+
 async def fetch(day: str, *, euro: float = 1.0) -> dict[str, float]:
     return {day: euro}
 

@@ -23,6 +23,14 @@ async def repack(ctx: Context) -> None:
     await ctx.enqueue(ship, 17)  # error: reportArgumentType
 
 
+@task(isolation="process")
+def render(ctx: Context, order: str) -> bytes: ...
+
+
+async def wrong_arguments_elsewhere(runner: Runner) -> None:
+    await runner.enqueue(render, 17)  # error: reportArgumentType
+
+
 async def fetch(day: str) -> float:
     return float(day)
 
