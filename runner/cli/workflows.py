@@ -11,6 +11,7 @@ import typer
 
 from ..app import Runner
 from ..workflow.handle import WorkflowInfo
+from ..workflow.standing import StepStanding
 from ..workflow.tree import Line, tree
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -45,21 +46,30 @@ def show(
     limit: Annotated[int, typer.Option(min=1, help="Nodes drawn at most.")] = 200,
     as_json: Json = False,
 ) -> None:
-    """Draw a workflow with the state of each node."""
+    """Draw a workflow with the state of each node; a saga with that of each step and its undo."""
 
-    async def read(runner: Runner) -> tuple[WorkflowInfo, list[Line]]:
+    async def read(runner: Runner) -> tuple[WorkflowInfo, list[StepStanding], list[Line]]:
         handle = runner.workflow(workflow)
-        info, nodes = await handle.info(), await handle.nodes(limit=limit)
-        return info, tree(await handle.shape(), nodes)
+        info, steps = await handle.info(), await handle.steps()
+        if steps:
+            return info, steps, []
+        return info, [], tree(await handle.shape(), await handle.nodes(limit=limit))
 
-    info, lines = _with(read)
+    info, steps, lines = _with(read)
     if as_json:
         drawn = [{**asdict(line.node), "depth": line.depth} for line in lines if line.node is not None]
-        print(json.dumps({**asdict(info), "tree": drawn}, indent=2))
+        known = {"steps": [asdict(step) for step in steps]} if steps else {"tree": drawn}
+        print(json.dumps({**asdict(info), **known}, indent=2))
         return
     print(f"{info.id}  {info.state}  {_counts(info)}")
     for line in lines:
         print("  " * (line.depth + 1) + line.text())
+    for step in steps:
+        undo = "" if step.undo_node is None else f"  (undo {step.undo_node}: {step.undo})"
+        print(f"  {step.node}  {step.task}  {step.state}{undo}")
+    if info.state == "needs_attention":
+        job = f"{info.id}:{info.failed_node}"
+        print(f"see 'runner jobs show {job}'; then 'runner workflows retry {info.id}' tries it again")
 
 
 @app.command()
@@ -74,8 +84,15 @@ def retry(workflow: Id) -> None:
 
 @app.command()
 def cancel(workflow: Id) -> None:
-    """Cancel a workflow: what waits does not begin, what runs is asked to stop."""
-    print("cancelled" if _with(lambda runner: runner.workflow(workflow).cancel()) else "it had ended already")
+    """Cancel a workflow: what waits does not begin, what runs is asked to stop; a saga is undone."""
+
+    async def stop(runner: Runner) -> tuple[bool, bool]:
+        handle = runner.workflow(workflow)
+        return await handle.cancel(), bool(await handle.steps())
+
+    had_to, is_saga = _with(stop)
+    done = "cancelled: what has happened is undone" if is_saga else "cancelled"
+    print(done if had_to else "it had ended already")
 
 
 def _counts(info: WorkflowInfo) -> str:

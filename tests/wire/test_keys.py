@@ -1,6 +1,8 @@
 """Names of keys: arq's own where arq has one, and one hash tag a queue where a cluster needs it."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from arq.constants import (
@@ -13,6 +15,7 @@ from arq.constants import (
 )
 from redis.crc import key_slot
 
+import runner.wire
 from runner.wire.keys import Keys, keys_of, keys_of_arq_queue
 
 
@@ -68,3 +71,18 @@ def test_no_id_of_a_job_makes_a_key_of_the_queue(layout: str) -> None:
     whole = {value for value in (getattr(keys, name) for name in dir(keys)) if isinstance(value, str)}
     per_job = (keys.job, keys.lease, keys.retry, keys.result, keys.record, keys.dead_letter)
     assert [make(word) for word in words for make in per_job if make(word) in whole] == []
+
+
+DURABLE = {"signal.lua", "step.lua", "wait.lua", "rearm.lua", "dead_letters_import.lua"}
+RECORD = re.compile(r"call\('H(?:SET|SETNX|INCRBY)', (?:history|letter|ours \.\. 'job:' \.\. id), (.*)\)")
+
+
+def test_only_durable_records_have_a_colon_in_their_names() -> None:
+    """What stays through a replay is told by that colon: no other script writes a field of such a name."""
+    scripts = sorted(Path(runner.wire.__file__).parent.glob("lua/**/*.lua"))
+    fields = {path: RECORD.findall(path.read_text()) for path in scripts}
+    writers = {path.name for path, found in fields.items() if found}
+    assert writers > DURABLE, "the pattern finds those that write records"
+    others = [each for path, found in fields.items() if path.name not in DURABLE for each in found]
+    assert [each for each in others if not re.fullmatch(r"'[^':]+'(, .*)?", each)] == []
+    assert [each for each in others if re.search(r"'[^' ]*:[^' ]*'", each)] == []
