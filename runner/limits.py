@@ -1,7 +1,7 @@
 """The door to limits, for web apps and the command line: take by hand, look, change for all workers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .errors import InvalidArguments
@@ -54,10 +54,12 @@ class Standing:
     Attributes:
         tokens: in it now, whole ones.
         line_s: how long the line before it is; 0 for none.
+        rate: at which it fills now; below the limit's while an adaptive one gives way.
     """
 
     tokens: int
     line_s: float
+    rate: Rate
 
 
 class Limits(LaneRules):
@@ -84,7 +86,9 @@ class Limits(LaneRules):
     ) -> None:
         super().__init__(execute, queues, concurrency)
         self._scripts = LimitScripts(execute, layout=layout)
-        self._known = {each.name: Limit(each.name, each.rate, "task") for each in declared}
+        limits = list(declared)
+        self._adaptive = {each.name for each in limits if each.adaptive is not None}
+        self._known = {each.name: Limit(each.name, each.rate, "task") for each in limits}
         self._known |= {name: Limit(name, rate, "settings") for name, rate in (settings or {}).items()}
 
     async def take(self, name: str, *, bucket: str | None = None, cost: int = 1) -> Taken:
@@ -104,7 +108,7 @@ class Limits(LaneRules):
             msg = f"limit '{name}': a cost is a whole number of 1 or more, not {cost!r}"
             raise InvalidArguments(msg)
         known = self._known.get(name)
-        want = Want(bucket_of(bucket or name), name, cost, known.rate if known else None)
+        want = Want(bucket_of(bucket or name), name, cost, known.rate if known else None, name in self._adaptive)
         [answer] = await self._scripts.take_all([Take("try", [want])])
         if answer.verdict == NO_RATE:
             msg = (
@@ -149,13 +153,12 @@ class Limits(LaneRules):
         limit = everything.get(bucket or name) or everything.get(name)
         if limit is None or limit.rate is None:
             return None
-        stored, now_us = await self._scripts.look(bucket_of(bucket or name))
+        stored, eased, now_us = await self._scripts.look(bucket_of(bucket or name))
+        rate = limit.rate if eased is None else replace(limit.rate, count=eased.now(limit.rate, now_us))
         if stored is None:
-            return Standing(limit.rate.burst, 0.0)
-        here = TokenBucket(
-            limit.rate, stored.last_us, stored.credits // stored.period_us * limit.rate.period_us
-        )
-        return Standing(here.tokens(now_us), max(0, stored.line_us - now_us) / 1e6)
+            return Standing(rate.burst, 0.0, rate)
+        here = TokenBucket(rate, stored.last_us, stored.credits // stored.period_us * rate.period_us)
+        return Standing(here.tokens(now_us), max(0, stored.line_us - now_us) / 1e6, rate)
 
     async def _all(self) -> dict[str, Limit]:
         set_now = await self._scripts.rates()

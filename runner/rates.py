@@ -8,12 +8,13 @@ in any window of t seconds no more than burst + count/period × t are granted. O
 the period has microseconds; then every number is whole, and below 2^53 exact in Lua too.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
-from .errors import InvalidArguments, Snooze
+from .errors import Delay, InvalidArguments, Snooze, seconds
 from .key_names import call, checked_limit, fields_of, name_of, refuse_unknown
 from .outcome import Queued
 
@@ -99,6 +100,64 @@ def rate_of(text: str, burst: int | None = None) -> Rate:
     return Rate(count, period_us, max(1, count) if burst is None else burst)
 
 
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """A rate that gives way when the other side asks for less, and comes back by itself.
+
+    An answer of 429, of 503 with Retry-After, or one that took longer than ``latency``, cuts the rate to ``cut``
+    times what it is; from there it rises evenly, by the whole rate in ``recover``. Calls that began before a cut
+    cause no further one, so a burst of refusals counts once.
+
+    Attributes:
+        min: the rate is never cut below this.
+        cut: above 0 and below 1.
+        recover: how long it takes from nothing to the whole rate.
+        latency: a call that took longer cuts, too; None: however long.
+    """
+
+    min: str
+    _: KW_ONLY
+    cut: float = 0.5
+    recover: Delay = 60
+    latency: Delay | None = None
+    least: Rate = field(init=False, repr=False)
+    kept: int = field(init=False, repr=False)
+    recover_us: int = field(init=False, repr=False)
+    latency_s: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            found = {
+                "least": rate_of(self.min),
+                "kept": round(self.cut * 1000),
+                "recover_us": round(seconds(self.recover) * 1e6),
+                "latency_s": math.inf if self.latency is None else seconds(self.latency),
+            }
+        except ValueError as error:
+            msg = f"Adaptive({self.min!r}): {error}"
+            raise ValueError(msg) from None
+        if not 1 <= found["kept"] <= 999 or found["recover_us"] < 1 or found["latency_s"] <= 0:
+            msg = f"Adaptive({self.min!r}): cut= is above 0 and below 1, recover= and latency= are above 0 s"
+            raise ValueError(msg)
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+
+    def refuse(self, rate: Rate | None) -> None:
+        """Refuse a rate that cannot be cut to the least one.
+
+        Raises:
+            ValueError: says why.
+        """
+        if rate is None:
+            return
+        if self.least.count * rate.period_us > rate.count * self.least.period_us:
+            msg = f"adaptive: min='{self.min}' is more than the rate of {rate}"
+            raise ValueError(msg)
+        if rate.count == 1:
+            msg = f"adaptive: a rate of {rate} cannot be cut in whole tokens; write it in a longer period, as 60/m"
+            raise ValueError(msg)
+
+
 class Claim(NamedTuple):
     """What one call takes of one limit: the bucket, and how many tokens."""
 
@@ -119,6 +178,7 @@ class RateLimit:
         key: gives what tells buckets apart out of the task's arguments, by their names; instead of braces.
         cost: tokens a job takes; a number, or a function as ``key``.
         fallback: what one process lets through while the server is away; None: nothing, jobs wait.
+        adaptive: how the rate gives way when the other side asks for less; None: it does not.
     """
 
     name: str
@@ -126,6 +186,7 @@ class RateLimit:
     key: Callable[..., Any] | None
     cost: int | Callable[..., int]
     fallback: Rate | None
+    adaptive: Adaptive | None
 
     def __init__(
         self,
@@ -136,6 +197,7 @@ class RateLimit:
         key: Callable[..., Any] | None = None,
         cost: int | Callable[..., int] = 1,
         fallback: str | None = None,
+        adaptive: Adaptive | None = None,
     ) -> None:
         where = f"RateLimit({name!r})"
         if rate is None and burst is not None:
@@ -145,13 +207,15 @@ class RateLimit:
             given = None if rate is None else rate_of(rate, burst)
             away = None if fallback is None else rate_of(fallback)
             fields_of(checked_limit(name))
+            if adaptive is not None:
+                adaptive.refuse(given)
         except ValueError as error:
             msg = f"{where}: {error}"
             raise ValueError(msg) from None
         if key is not None and not callable(key):
             msg = f"{where}: key= is a function of the task's arguments, not {key!r}"
             raise TypeError(msg)
-        values = {"name": name, "rate": given, "key": key, "cost": cost, "fallback": away}
+        values = {"name": name, "rate": given, "key": key, "cost": cost, "fallback": away, "adaptive": adaptive}
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
         if not callable(cost):

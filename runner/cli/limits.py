@@ -96,11 +96,15 @@ async def _then_look(limits: Limits, key: str, act: Awaitable[None]) -> list[Gat
 
 def _print_limit(limit: Limit, standing: Any, *, as_json: bool) -> None:
     if as_json:
-        tokens, line_s = (None, None) if standing is None else (standing.tokens, standing.line_s)
-        print(json.dumps({**_plain(limit), "tokens": tokens, "line_s": line_s}, ensure_ascii=False))
+        more = {"tokens": None, "line_s": None, "rate_now": None}
+        if standing is not None:
+            more = {"tokens": standing.tokens, "line_s": standing.line_s, "rate_now": str(standing.rate)}
+        print(json.dumps({**_plain(limit), **more}, ensure_ascii=False))
         return
     print(_line(limit))
     if standing is not None:
+        if standing.rate != limit.rate:
+            print(f"{standing.rate} now: the other side asked for less, and it rises again")
         print(f"{standing.tokens} tokens left; line: {standing.line_s:.3f} s")
 
 

@@ -8,20 +8,25 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..arguments import Parameters
+from ..breaker import Breaker
 from ..client.patience import patiently
 from ..errors import InvalidArguments, ServerError
 from ..job import Attempt
 from ..key_names import bucket_of
-from ..outcome import Dead, Outcome, Queued
+from ..outcome import Cancelled, Dead, Outcome, Queued, Snoozed
 from ..rates import Claim, Rate, RateLimit, RateLimited
-from ..wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, Answer, LimitScripts, Mode, Take, Want
+from ..wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, Answer, Cut, LimitScripts, Mode, Take, Want
 from ..wire.passing import TROUBLE, is_passing
+from .breaker import heard
 from .chain import CallNext
 
 IN_PLACE_US = 50_000
 """A shorter wait is slept in the job's slot: coming back through the queue would take as long."""
 
 MOST_NAPS = 20
+ANY = Breaker("any")
+"""Whoever judges errors as breakers do that name no judge."""
+
 UNSET_MS = 5000
 """A job whose limit has no rate, or a burst that is too small for it, asks again after this."""
 
@@ -100,7 +105,7 @@ class Limiter:
 
     async def _take(self, mode: Mode, claims: Sequence[Claim]) -> Answer:
         wants = [
-            Want(bucket, limit.name, cost, self.rates.get(limit.name, limit.rate))
+            Want(bucket, limit.name, cost, self._rate_of(limit), limit.adaptive is not None)
             for limit, bucket, cost in claims
         ]
         entry = Take(mode, wants)
@@ -113,6 +118,17 @@ class Limiter:
             if not is_passing(error):
                 raise
             return self._take_here(claims)
+
+    def _rate_of(self, limit: RateLimit) -> Rate | None:
+        return self.rates.get(limit.name, limit.rate)
+
+    def hear(self, claims: Sequence[Claim], took_s: float, *, is_throttled: bool) -> None:
+        """Cut the rates of adaptive limits if a call says so. Costs the job no wait; a lost cut is not made up for."""
+        for limit, bucket, _ in claims:
+            adaptive = limit.adaptive
+            if adaptive is not None and (is_throttled or took_s > adaptive.latency_s):
+                took_us = int(took_s * 1e6)
+                self.scripts.cut.post(Cut(bucket, limit.name, self._rate_of(limit), adaptive, took_us))
 
     def _take_here(self, claims: Sequence[Claim]) -> Answer:
         """Let through at the fallback rates; a limit's buckets share one here, so that it is a bound."""
@@ -164,4 +180,14 @@ class AtARate:
             queued = await limiter.pass_(attempt, claims)
         except ServerError as error:
             return Queued(1000, str(error), has_place=attempt.has_turn)
-        return await call_next(attempt) if queued is None else queued
+        if queued is not None:
+            return queued
+        if not any(limit.adaptive for limit in self.limits):
+            return await call_next(attempt)
+        began = attempt.clock.monotonic()
+        outcome = await call_next(attempt)
+        if not isinstance(outcome, Queued | Snoozed | Cancelled):
+            health = heard(ANY, outcome, attempt.ctx.get("health", {}))
+            took_s = attempt.clock.monotonic() - began
+            limiter.hear(claims, took_s, is_throttled=health.verdict == "throttled")
+        return outcome

@@ -1,4 +1,4 @@
-"""The script of rate limits as a typed call that coalesces, and the rates set at run time.
+"""The scripts of rate limits as typed calls that coalesce, and the rates set at run time.
 
 All buckets live under one prefix beside the queues: a limit means the same whichever queue a job came by.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
-from ..rates import Rate
+from ..rates import Adaptive, Rate
 from .coalesce import Coalesced
 from .keys import Layout
 from .scripts import Execute, run_script
@@ -27,6 +27,31 @@ class Want(NamedTuple):
     limit: str
     cost: int
     rate: Rate | None
+    is_adaptive: bool = False
+
+
+class Cut(NamedTuple):
+    """The other side of a bucket of an adaptive limit asked for less; ``took_us``: how long that call was."""
+
+    bucket: str
+    limit: str
+    rate: Rate | None
+    adaptive: Adaptive
+    took_us: int
+
+
+class Eased(NamedTuple):
+    """What an adaptive limit was cut to, and when."""
+
+    count: int
+    period_us: int
+    since_us: int
+    recover_us: int
+
+    def now(self, rate: Rate, at_us: int) -> int:
+        """Give the tokens a period that the script grants; ``lib/eased.lua`` has the same."""
+        risen = self.count * (rate.period_us / self.period_us)
+        return max(1, min(rate.count, int(risen + rate.count * abs(at_us - self.since_us) / self.recover_us)))
 
 
 class Take(NamedTuple):
@@ -62,7 +87,7 @@ class Stored(NamedTuple):
 
 
 class LimitScripts:
-    """The script and the rates.
+    """The scripts and the rates.
 
     Args:
         execute: sends one command.
@@ -73,22 +98,29 @@ class LimitScripts:
         self._execute = execute
         self._prefix = "runner:{limits}:" if layout == "tagged" else "runner:"
         self.take: Coalesced[Take, Answer] = Coalesced(self.take_all)
+        self.cut: Coalesced[Cut, int] = Coalesced(self.cut_all)
 
     async def take_all(self, takes: Sequence[Take], *, now_us: int = 0) -> list[Answer]:
         """Take at once what up to 500 callers want, in their order: one round trip."""
         args: list[Any] = [now_us, FAR_US]
         for (mode, wants), alike in groupby(takes):
             args += (mode, sum(1 for _ in alike), len(wants))
-            for bucket, limit, cost, rate in wants:
-                given = (0, 1, cost) if rate is None else (rate.count, rate.period_us, rate.burst)
-                args += (bucket, limit, cost, *given)
+            for bucket, limit, cost, rate, is_adaptive in wants:
+                args += (bucket, limit, cost, _given(rate, cost), int(is_adaptive))
         reply = iter(await run_script(self._execute, "rate_limit_take", (self._prefix,), args))
         return [Answer(*each) for each in zip(reply, reply, reply, strict=True)]
 
+    async def cut_all(self, cuts: Sequence[Cut], *, now_us: int = 0) -> list[int]:
+        """Cut up to 500 rates; tokens a period from now on, 0 where nothing was cut. One round trip."""
+        args: list[Any] = [now_us]
+        for bucket, limit, rate, adaptive, took_us in cuts:
+            least = f"{adaptive.least.count} {adaptive.least.period_us}"
+            args += (bucket, limit, _given(rate, 1), least, adaptive.kept, adaptive.recover_us, took_us)
+        return await run_script(self._execute, "rate_limit_cut", (self._prefix,), args)
+
     async def set(self, name: str, rate: Rate) -> None:
         """Set a rate for all workers; the next take sees it."""
-        value = f"{rate.count} {rate.period_us} {rate.burst}"
-        await self._execute("HSET", self._prefix + "limits", name, value)
+        await self._execute("HSET", self._prefix + "limits", name, _given(rate, 1))
 
     async def remove(self, name: str) -> bool:
         """Forget a rate; False when none was set."""
@@ -99,12 +131,22 @@ class LimitScripts:
         flat = iter(await self._execute("HGETALL", self._prefix + "limits"))
         return {name.decode(): _rate(value) for name, value in zip(flat, flat, strict=True)}
 
-    async def look(self, bucket: str) -> tuple[Stored | None, int]:
-        """Give a bucket as stored, and the server's time in us; None means full."""
+    async def look(self, bucket: str) -> tuple[Stored | None, Eased | None, int]:
+        """Give a bucket as stored, what it was cut to, and the server's time in us; None: full, whole."""
         stored = await self._execute("GET", f"{self._prefix}bucket:{bucket}")
+        eased = await self._execute("GET", f"{self._prefix}adaptive:{bucket}")
         seconds, us = await self._execute("TIME")
         now_us = int(seconds) * 1_000_000 + int(us)
-        return (None if stored is None else Stored(*map(int, stored.split()))), now_us
+        is_full, is_whole = stored is None, eased is None
+        return (
+            None if is_full else Stored(*map(int, stored.split())),
+            None if is_whole else Eased(*map(int, eased.split())),
+            now_us,
+        )
+
+
+def _given(rate: Rate | None, cost: int) -> str:
+    return f"0 1 {cost}" if rate is None else f"{rate.count} {rate.period_us} {rate.burst}"
 
 
 def _rate(value: bytes) -> Rate:

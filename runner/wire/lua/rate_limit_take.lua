@@ -3,10 +3,11 @@
 -- KEYS  ours      str   prefix of our keys
 -- ARGV  now_us    int   0 = ask the server
 -- ARGV  far_us    int   nobody gets a place in line that is farther off than this
--- ARGV  takes     rest  mode, how often, how many buckets, and six a bucket: name, limit, cost, count, period us, burst;
--- takes: repeated, at most 500 in all; a count of 0 says that the caller knows no rate
+-- ARGV  takes     rest  mode, how often, how many buckets, and five a bucket: name, limit, cost, 'count period burst' (a
+-- takes: count of 0: the caller knows no rate), 1 if the limit is adaptive; repeated, at most 500 in all
 --
 -- runner:limits          HASH: bucket or limit -> 'count period burst', set at run time; goes before what the caller says
+-- runner:adaptive:<name> of an adaptive limit that was cut: rate_limit_cut
 -- runner:bucket:<name>   STRING PX: credits, last us, count, period us, line end us, turn end us; none means full
 -- mode  try  granted or not
 --       line granted unless others stand in line; else gives a place at the end of it
@@ -17,20 +18,9 @@
 -- GIVES place; one farther off than far_us is not kept for the caller
 -- FAILS nothing
 -- COST  O(1) a bucket; each bucket is read and written once a call
--- USES  now_in_us text replenish admit
+-- USES  now_in_us text rate_of eased replenish admit
 local at = now_in_us(now_us)
-local settings, buckets, answers = {}, {}, {}
-
-local function rate_of(bucket, limit, given)
-  local known = settings[bucket .. '\n' .. limit]
-  if known == nil then
-    local found = redis.call('HMGET', ours .. 'limits', bucket, limit)
-    known = found[1] or found[2]
-    settings[bucket .. '\n' .. limit] = known
-  end
-  local count, period, burst = string.match(known or given, '^(%d+) (%d+) (%d+)$')
-  return tonumber(count), tonumber(period), tonumber(burst)
-end
+local buckets, answers = {}, {}
 
 local function open(name, count, period, burst)
   if not buckets[name] then
@@ -41,12 +31,13 @@ end
 
 local function wanted(first, size)
   local wants = {}
-  for i = first, first + size * 6 - 1, 6 do
+  for i = first, first + size * 5 - 1, 5 do
     local name, cost = takes(i), tonumber(takes(i + 2))
-    local count, period, burst = rate_of(name, takes(i + 1), takes(i + 3) .. ' ' .. takes(i + 4) .. ' ' .. takes(i + 5))
+    local count, period, burst = rate_of(ours, name, takes(i + 1), takes(i + 3))
     if count == 0 then
       return nil, 3, 0
     end
+    count = takes(i + 4) == '1' and eased(ours, name, at, count, period) or count
     local want = wants[name] or { bucket = open(name, count, period, burst), need = 0 }
     want.need, wants[name] = want.need + cost * period, want
     if want.need > want.bucket.capacity then
@@ -67,7 +58,7 @@ while i < takes_n do
     end
     answers[n + 1], answers[n + 2], answers[n + 3] = verdict, retry, place
   end
-  i = i + 3 + size * 6
+  i = i + 3 + size * 5
 end
 for name, bucket in pairs(buckets) do
   if bucket.is_touched then

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from runner.rates import Rate, rate_of
+from runner.rates import Adaptive, Rate, rate_of
 from runner.wire import lua_loader
 from runner.wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, TOO_MUCH
 
 START_US = 1_700_000_000_000_000
+CUT = lua_loader.load("rate_limit_cut")
 SCRIPT = lua_loader.load("rate_limit_take")
 UNHURRIED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -31,6 +32,8 @@ class Desk:
         self.redis = redis
         self.now_us = START_US
         self.left_ms = -2
+        self.adaptive: dict[str, Adaptive] = {}
+        redis.script_load(CUT.source)
         redis.script_load(SCRIPT.source)
 
     def take(self, *buckets: Bucket, mode: str = "try") -> tuple[int, int, int]:
@@ -42,8 +45,8 @@ class Desk:
         for (mode, buckets), alike in groupby(takes):
             args += [mode, len(list(alike)), len(buckets)]
             for name, rate, cost in buckets:
-                shape = (0, 1, cost) if rate is None else (rate.count, rate.period_us, rate.burst)
-                args += [name, name.partition(":")[0], cost, *shape]
+                shape = f"0 1 {cost}" if rate is None else f"{rate.count} {rate.period_us} {rate.burst}"
+                args += [name, name.partition(":")[0], cost, shape, int(name in self.adaptive)]
                 names.append(name)
         with self.redis.pipeline(transaction=True) as whole:
             whole.evalsha(SCRIPT.sha, 1, "runner:", *args)
@@ -52,6 +55,15 @@ class Desk:
                 whole.persist(f"runner:bucket:{name}")
             reply, self.left_ms, *_ = whole.execute()
         return [tuple(reply[i : i + 3]) for i in range(0, len(reply), 3)]
+
+    def cut(self, name: str, rate: Rate, took_us: int = 0) -> int:
+        how = self.adaptive[name]
+        shapes = (f"{rate.count} {rate.period_us} {rate.burst}", f"{how.least.count} {how.least.period_us}")
+        args = (self.now_us, name, name.partition(":")[0], *shapes, how.kept, how.recover_us, took_us)
+        with self.redis.pipeline(transaction=True) as whole:
+            whole.evalsha(CUT.sha, 1, "runner:", *args).persist(f"runner:adaptive:{name}")
+            [cut], _ = whole.execute()
+        return cut
 
 
 @pytest.fixture
@@ -249,7 +261,7 @@ def test_a_million_keys_leave_nothing_behind(desk: Desk) -> None:
     rate = rate_of("100/s")
     args: list[Any] = [0, FAR_US]
     for n in range(500):
-        args += ["try", 1, 1, f"b:{n}", "b", 1, rate.count, rate.period_us, rate.burst]
+        args += ["try", 1, 1, f"b:{n}", "b", 1, f"{rate.count} {rate.period_us} {rate.burst}", 0]
     desk.redis.evalsha(SCRIPT.sha, 1, "runner:", *args)
     left_ms: list[Any] = [desk.redis.pttl(f"runner:bucket:b:{n}") for n in range(500)]
     assert all(left == -2 or 0 <= left <= 12 for left in left_ms)
@@ -261,3 +273,60 @@ def test_a_bucket_named_twice_pays_twice(desk: Desk) -> None:
     assert desk.take(("b", rate, 2), ("b", rate, 2)) == (TOO_MUCH, 3, 0)
     assert desk.take(("b", rate, 1), ("b", rate, 1))[0] == GRANTED
     assert desk.take(("b", rate, 1), ("b", rate, 1)) == (DENIED, 100_000, 100_000)
+
+
+@settings(UNHURRIED, max_examples=40, derandomize=True)
+@given(
+    count=st.integers(20, 200),
+    least=st.integers(1, 20),
+    cut=st.sampled_from([0.1, 0.5, 0.9]),
+    steps=st.lists(
+        st.tuples(st.integers(1, 500_000), st.booleans(), st.integers(0, 700_000)), min_size=3, max_size=12
+    ),
+)
+def test_an_adaptive_rate_stays_between_its_bounds_and_recovers(
+    desk: Desk, count: int, least: int, cut: float, steps: list[tuple[int, bool, int]]
+) -> None:
+    """No window gets more than the declared rate, none less than the least; whole again after its time."""
+    desk.redis.flushdb()
+    desk.now_us = START_US
+    desk.adaptive["b"] = Adaptive(f"{least}/s", cut=cut, recover=10)
+    rate = rate_of(f"{count}/s")
+
+    def taken() -> int:
+        return sum(answer[0] == GRANTED for answer in desk.take_all(*[("try", (("b", rate, 1),))] * 201))
+
+    assert taken() == count
+    granted, rates = [(START_US, 0)], [count]
+    for us, is_cut, took_us in steps:
+        desk.now_us += us
+        rates += [now for now in [desk.cut("b", rate, took_us) if is_cut else 0] if now]
+        granted.append((desk.now_us, taken()))
+    assert min(rates) >= least
+    assert max(rates) <= count
+    for first, (since_us, _) in enumerate(granted):
+        for last in range(first + 1, len(granted)):
+            passed_s = Fraction(granted[last][0] - since_us, 10**6)
+            total = sum(tokens for _, tokens in granted[first + 1 : last + 1])
+            assert math.floor(passed_s * least) - 1 <= total <= passed_s * count + 1
+    desk.now_us += 10_000_000
+    taken()  # what came meanwhile came at the slower rate
+    desk.now_us += 1_000_000
+    assert taken() == count
+
+
+def test_a_burst_of_refusals_cuts_once_and_the_rate_rises_evenly(desk: Desk) -> None:
+    """Calls that began before the cut change nothing; what is set at run time counts as the whole rate."""
+    rate = rate_of("100/s")
+    desk.adaptive["b:x"] = Adaptive("30/s", recover=10)
+    assert desk.cut("b:x", rate, took_us=5_000) == 50
+    desk.now_us += 4_999
+    assert [desk.cut("b:x", rate, took_us=5_000) for _ in range(3)] == [0, 0, 0]
+    desk.now_us += 1_000_001
+    assert desk.cut("b:x", rate, took_us=5_000) == 30  # it had risen to 60
+    assert desk.take(("b:x", rate, 100))[0] == GRANTED
+    assert desk.take(("b:x", rate, 3))[1] == 100_000
+    desk.now_us += 2_000_000
+    assert desk.take(("b:x", rate, 100))[1] == math.ceil((100 - 60) * 10**6 / 50)  # 2 s at 30/s, now 50/s
+    desk.redis.hset("runner:limits", "b", "20 1000000 20")
+    assert desk.cut("b:x", rate) == 20  # below the least: that is what is in force
