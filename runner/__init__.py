@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .job import JobState
     from .lanes import Concurrency
     from .parts import Call
-    from .rates import RateLimit
+    from .rates import Adaptive, RateLimit
     from .results import Results
     from .schedules.declare import cron, every
     from .schedules.schedule import Schedule
@@ -113,7 +113,7 @@ _PLACES = {
     "job": ("JobState",),
     "lanes": ("Concurrency",),
     "parts": ("Call",),
-    "rates": ("RateLimit",),
+    "rates": ("Adaptive", "RateLimit"),
     "results": ("Results",),
     "schedules.declare": ("cron", "every"),
     "schedules.schedule": ("Schedule",),
@@ -130,6 +130,7 @@ _PLACES = {
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "Adaptive",
     "Breaker",
     "Bulk",
     "Call",

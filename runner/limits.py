@@ -108,7 +108,9 @@ class Limits(LaneRules):
             msg = f"limit '{name}': a cost is a whole number of 1 or more, not {cost!r}"
             raise InvalidArguments(msg)
         known = self._known.get(name)
-        want = Want(bucket_of(bucket or name), name, cost, known.rate if known else None, name in self._adaptive)
+        want = Want(
+            bucket_of(bucket or name), name, cost, known.rate if known else None, name in self._adaptive
+        )
         [answer] = await self._scripts.take_all([Take("try", [want])])
         if answer.verdict == NO_RATE:
             msg = (

@@ -104,9 +104,9 @@ def rate_of(text: str, burst: int | None = None) -> Rate:
 class Adaptive:
     """A rate that gives way when the other side asks for less, and comes back by itself.
 
-    An answer of 429, of 503 with Retry-After, or one that took longer than ``latency``, cuts the rate to ``cut``
-    times what it is; from there it rises evenly, by the whole rate in ``recover``. Calls that began before a cut
-    cause no further one, so a burst of refusals counts once.
+    An answer of 429, of 503 with Retry-After, or one that took longer than ``latency``, cuts the rate to
+    ``cut`` times what it is; from there it rises evenly, by the whole rate in ``recover``. Calls that began
+    before a cut cause no further one, so a burst of refusals counts once.
 
     Attributes:
         min: the rate is never cut below this.
@@ -127,19 +127,20 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         try:
-            found = {
-                "least": rate_of(self.min),
-                "kept": round(self.cut * 1000),
-                "recover_us": round(seconds(self.recover) * 1e6),
-                "latency_s": math.inf if self.latency is None else seconds(self.latency),
-            }
+            least, kept, recover_us = (
+                rate_of(self.min),
+                round(self.cut * 1000),
+                round(seconds(self.recover) * 1e6),
+            )
         except ValueError as error:
             msg = f"Adaptive({self.min!r}): {error}"
             raise ValueError(msg) from None
-        if not 1 <= found["kept"] <= 999 or found["recover_us"] < 1 or found["latency_s"] <= 0:
+        latency_s = math.inf if self.latency is None else seconds(self.latency)
+        if not 1 <= kept <= 999 or recover_us < 1 or latency_s <= 0:
             msg = f"Adaptive({self.min!r}): cut= is above 0 and below 1, recover= and latency= are above 0 s"
             raise ValueError(msg)
-        for name, value in found.items():
+        values = {"least": least, "kept": kept, "recover_us": recover_us, "latency_s": latency_s}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def refuse(self, rate: Rate | None) -> None:
@@ -154,7 +155,7 @@ class Adaptive:
             msg = f"adaptive: min='{self.min}' is more than the rate of {rate}"
             raise ValueError(msg)
         if rate.count == 1:
-            msg = f"adaptive: a rate of {rate} cannot be cut in whole tokens; write it in a longer period, as 60/m"
+            msg = f"adaptive: a rate of {rate} cannot be cut in whole tokens; write a longer period, as 60/m"
             raise ValueError(msg)
 
 
@@ -215,7 +216,14 @@ class RateLimit:
         if key is not None and not callable(key):
             msg = f"{where}: key= is a function of the task's arguments, not {key!r}"
             raise TypeError(msg)
-        values = {"name": name, "rate": given, "key": key, "cost": cost, "fallback": away, "adaptive": adaptive}
+        values = {
+            "name": name,
+            "rate": given,
+            "key": key,
+            "cost": cost,
+            "fallback": away,
+            "adaptive": adaptive,
+        }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
         if not callable(cost):

@@ -11,6 +11,7 @@ from ..gates import GateState
 from ..lane_rules import ConcurrencyLimit
 from ..limits import Limit, Limits
 from .connected import run
+from .showing import print_jsonl, print_table
 
 T = TypeVar("T")
 
@@ -41,10 +42,12 @@ def list_(as_json: AsJson = False) -> None:
         return await limits.list(), await limits.concurrency(), await limits.states(most=MOST_GATES)
 
     rates, counts, gates = _run(read)
-    for limit in rates:
-        print(json.dumps(_plain(limit), ensure_ascii=False) if as_json else _line(limit))
-    for count in counts:
-        print(json.dumps(_plain_count(count), ensure_ascii=False) if as_json else _count_line(count))
+    if as_json:
+        print_jsonl([*map(_plain, rates), *map(_plain_count, counts)])
+    else:
+        rows = [(limit.name, _rate(limit), limit.source, "") for limit in rates]
+        rows += [(count.name, _at_once(count), count.source, str(count.running)) for count in counts]
+        print_table(("limit", "allows", "said by", "running"), rows)
     _print_gates(gates, as_json=as_json)
 
 
@@ -162,13 +165,19 @@ def _run(act: Callable[[Limits], Awaitable[T]]) -> T:
 
 
 def _line(limit: Limit) -> str:
-    rate = "no rate" if limit.rate is None else f"{limit.rate}, burst {limit.rate.burst}"
-    return f"{limit.name}  {rate}  ({limit.source})"
+    return f"{limit.name}  {_rate(limit)}  ({limit.source})"
+
+
+def _rate(limit: Limit) -> str:
+    return "no rate" if limit.rate is None else f"{limit.rate}, burst {limit.rate.burst}"
 
 
 def _count_line(count: ConcurrencyLimit) -> str:
-    limit = "no limit" if count.limit is None else f"{count.limit} at once"
-    return f"{count.name}  {limit}  ({count.source}), {count.running} now"
+    return f"{count.name}  {_at_once(count)}  ({count.source}), {count.running} now"
+
+
+def _at_once(count: ConcurrencyLimit) -> str:
+    return "no limit" if count.limit is None else f"{count.limit} at once"
 
 
 def _plain_count(count: ConcurrencyLimit) -> dict[str, Any]:

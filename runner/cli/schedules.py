@@ -12,11 +12,13 @@ from ..errors import SettingsError
 from ..schedules.door import Schedules, Standing
 from .asking import read_json
 from .connected import run as run_connected
+from .showing import print_table
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 T = TypeVar("T")
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
+COLUMNS = ("schedule", "task", "rule", "next", "made", "skipped", "missed")
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -29,8 +31,7 @@ def list_all(as_json: Json = False) -> None:
         return
     if not standings:
         print("no schedules; docs/schedules.md says how to declare one", file=sys.stderr)
-    for each in standings:
-        print("  ".join((each.schedule.name, each.schedule.task, each.schedule.rule.words(), _status(each))))
+    print_table(COLUMNS, [_row(each) for each in standings])
 
 
 @app.command()
@@ -140,11 +141,11 @@ def _plain(each: Standing) -> dict[str, Any]:
     }
 
 
-def _status(each: Standing) -> str:
-    state = each.state
-    counts = f"made {state.made}, skipped {state.skipped}, missed {state.missed}"
-    when = "paused" if state.is_paused else f"next {_text(each.next_ms) or 'never'}"
-    return f"{when}  {counts}"
+def _row(each: Standing) -> tuple[str, ...]:
+    schedule, state = each.schedule, each.state
+    comes = "paused" if state.is_paused else _text(each.next_ms) or "never"
+    counts = (str(count) for count in (state.made, state.skipped, state.missed))
+    return schedule.name, schedule.task, schedule.rule.words(), comes, *counts
 
 
 def _print_instants(instants: list[int], *, as_json: bool) -> None:

@@ -123,7 +123,7 @@ class Limiter:
         return self.rates.get(limit.name, limit.rate)
 
     def hear(self, claims: Sequence[Claim], took_s: float, *, is_throttled: bool) -> None:
-        """Cut the rates of adaptive limits if a call says so. Costs the job no wait; a lost cut is not made up for."""
+        """Cut the rates of adaptive limits if a call says so. No job waits for it; a lost cut stays lost."""
         for limit, bucket, _ in claims:
             adaptive = limit.adaptive
             if adaptive is not None and (is_throttled or took_s > adaptive.latency_s):

@@ -43,14 +43,14 @@ class Cut(NamedTuple):
 class Eased(NamedTuple):
     """What an adaptive limit was cut to, and when."""
 
-    count: int
+    per_period: int
     period_us: int
     since_us: int
     recover_us: int
 
     def now(self, rate: Rate, at_us: int) -> int:
         """Give the tokens a period that the script grants; ``lib/eased.lua`` has the same."""
-        risen = self.count * (rate.period_us / self.period_us)
+        risen = self.per_period * (rate.period_us / self.period_us)
         return max(1, min(rate.count, int(risen + rate.count * abs(at_us - self.since_us) / self.recover_us)))
 
 

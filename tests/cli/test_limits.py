@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from runner.cli import main
 
@@ -51,17 +52,25 @@ def run(
 def test_a_limit_is_set_shown_listed_and_removed(run: Run) -> None:
     """Run time goes before settings and tasks; removed, these say the rate again."""
     assert run("list")[1].splitlines() == [
-        "host:{url}  10/s, burst 20  (task)",
-        "stripe  100/s, burst 200  (settings)",
-        "push:{url}  4 at once  (task), 0 now",
+        "limit       allows            said by   running",
+        "host:{url}  10/s, burst 20    task",
+        "stripe      100/s, burst 200  settings",
+        "push:{url}  4 at once         task      0",
     ]
     assert run("set", "stripe", "50/s") == (0, "stripe  50/s, burst 50  (run time)\n", "")
     assert run("set", "host:a", "1/30s", "--burst", "2")[1] == "host:a  1/30s, burst 2  (run time)\n"
     assert run("show", "stripe")[1].endswith("50 tokens left; line: 0.000 s\n")
     shown = json.loads(run("show", "host:a", "--json")[1])
     assert shown == {
-        "name": "host:a", "rate": "1/30s", "burst": 2, "source": "run time", "tokens": 2, "line_s": 0.0
+        "name": "host:a", "rate": "1/30s", "burst": 2, "source": "run time", "tokens": 2, "line_s": 0.0,
+        "rate_now": "1/30s",
     }  # fmt: skip
+    with Redis.from_url(
+        os.environ["RUNNER_REDIS__URL"]
+    ) as redis:  # as an adaptive limit that was cut just now
+        seconds, us = redis.time()
+        redis.set("runner:adaptive:stripe", f"20 1000000 {seconds * 1_000_000 + us} 3600000000")
+    assert "\n20/s now: the other side asked for less" in run("show", "stripe")[1]
     assert [json.loads(line)["name"] for line in run("list", "--json")[1].splitlines()] == [
         "host:a",
         "host:{url}",

@@ -1,6 +1,7 @@
 """Rate limits around jobs: waits spend nothing, keep their order, and hold up nobody else."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -9,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import ConnectionPool
 
-from runner import Context, InvalidArguments, InvalidTask, RateLimit, Runner, Settings, task
+from runner import (
+    Adaptive,
+    Context,
+    InvalidArguments,
+    InvalidTask,
+    JobFailed,
+    RateLimit,
+    Runner,
+    Settings,
+    task,
+)
 from runner.middleware.rate_limit import Limiter, TokenBucket
 from runner.rates import Claim, Rate, rate_of
 from runner.settings import RedisGroup, WorkerGroup
@@ -97,6 +108,42 @@ async def test_a_rate_set_at_run_time_is_seen_by_the_next_take(make: Make) -> No
         again = await limits.get("stripe")
         assert again is not None
         assert (str(again.rate), again.source) == ("2/h", "settings")
+
+
+async def test_a_429_or_a_slow_answer_cuts_an_adaptive_rate(make: Make, wait_until: Any) -> None:
+    """For all workers, of that bucket alone; what succeeds in time, or fails otherwise, cuts nothing."""
+
+    @task(
+        rate_limit=RateLimit("host:{host}", "100/s", adaptive=Adaptive("5/s", latency=0.05, recover=3600)),
+        max_tries=1,
+    )
+    async def call(ctx: Context, host: str) -> None:
+        if host == "busy":
+            ctx.report_health("throttled")
+        elif host == "slow":
+            await asyncio.sleep(0.06)
+        elif host == "ill":
+            raise ConnectionError
+
+    runner = make(call)
+
+    async def count(host: str) -> int:
+        standing = await runner.limits.standing("host:{host}", bucket=f"host:{host}")
+        assert standing is not None
+        return standing.rate.count
+
+    async with runner.worker():
+        for host in ("fine", "ill", "busy", "slow"):
+            job = await runner.enqueue(call, host)
+            with contextlib.suppress(JobFailed):
+                await job.result(timeout=10)
+        for host in ("busy", "slow"):
+
+            async def is_cut(host: str = host) -> bool:
+                return await count(host) == 50
+
+            await wait_until(is_cut, f"the rate of {host} is cut")
+        assert [await count(host) for host in ("fine", "ill")] == [100, 100]
 
 
 async def test_by_hand_inside_a_task_a_limit_snoozes_the_job(make: Make) -> None:
@@ -197,6 +244,8 @@ BAD = [
     (("", "10/s"), {}, "1 to 200 printable"),
     (("a{}", "10/s"), {}, "name the parameter"),
     (("a:{tenant}", "10/s"), {}, "'tenant' is not one of the task's parameters"),
+    (("a", "10/s"), {"adaptive": Adaptive("11/s")}, "more than the rate of 10/s"),
+    (("a", "1/s"), {"adaptive": Adaptive("1/m")}, "write a longer period"),
     (("a", "10/s"), {"key": lambda tenant: tenant}, "'tenant' is not one of the task's parameters"),
 ]
 
@@ -209,6 +258,13 @@ def test_what_cannot_work_is_refused_where_it_is_declared(args: Any, options: An
 
     with pytest.raises((ValueError, InvalidTask), match=words):
         task(rate_limit=RateLimit(*args, **options))(fn)
+
+
+@pytest.mark.parametrize("options", [{"cut": 1}, {"cut": 0}, {"recover": 0}, {"latency": 0}, {"min": "0/s"}])
+def test_numbers_by_which_no_rate_can_adapt_are_refused(options: Any) -> None:
+    """A cut that cuts nothing or all, no time, no least rate."""
+    with pytest.raises(ValueError, match=r"Adaptive\("):
+        Adaptive(**{"min": "5/s", **options})
 
 
 async def test_what_a_call_cannot_give_is_refused_at_enqueue(make: Make) -> None:

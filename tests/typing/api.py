@@ -9,14 +9,19 @@ from aiohttp import web
 from fastapi import Depends, FastAPI
 
 from runner import (
+    Adaptive,
+    Breaker,
     Bulk,
     Call,
+    Concurrency,
     Context,
     Job,
     JobFailed,
     JobInfo,
     JobState,
+    RateLimit,
     Retry,
+    RetryBudget,
     Runner,
     Settings,
     StepStanding,
@@ -61,6 +66,29 @@ async def store(ctx: Context, *, rows: list[int]) -> None:
     if left is not None and left < 1:
         raise Retry(delay=5)
     ctx.snooze(until=datetime.now(UTC))
+
+
+@task(
+    priority=2,
+    tenant="{account}",
+    concurrency=[Concurrency("account:{account}", 5), Concurrency("all", on_full="skip")],
+    rate_limit=[RateLimit("api", "100/s", adaptive=Adaptive("5/s", latency=2.5)), RateLimit("all", cost=2)],
+    breaker=[Breaker("api", retry_budget=0.2), Breaker("b", key=len, retry_budget=RetryBudget(per_s=2))],
+    unique=Unique("1h", on_conflict="reject"),
+)
+async def limited(ctx: Context, account: str) -> None:
+    await ctx.limit("api", cost=2)
+    async with ctx.breaker(f"host:{account}"):
+        ctx.report_health("throttled", retry_after=timedelta(seconds=30))
+    await ctx.enqueue(limited.using(tenant="acme", priority=0), account)
+
+
+def owner(account: int) -> str:
+    return f"a{account}"
+
+
+@task(tenant=owner, concurrency=Concurrency("one", 1, on_full="cancel_oldest"))
+async def of_whom(ctx: Context, account: int) -> None: ...
 
 
 @task(retry_on=lambda error: "again" in str(error))
