@@ -31,14 +31,19 @@ class Bound:
     """How many jobs a queue holds.
 
     Attributes:
-        max_waiting: jobs that may wait.
+        max_waiting: jobs that may wait; 0 for any number.
         when_full: what becomes of one more.
         wait_s: with ``wait``, the longest wait for room.
+        max_per_tenant: jobs of one tenant that may be there; 0 for any number. One more is refused.
     """
 
     max_waiting: int
     when_full: Literal["reject", "drop_oldest", "wait"] = "reject"
     wait_s: float = 5.0
+    max_per_tenant: int = 0
+
+
+UNBOUND = Bound(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ class Intake:
         answers: list[Admission] = list(await asyncio.gather(*map(inbox.put, wishes)))
         left, give_up_at, is_first = _refused(answers), 0.0, False
         while left and bound is not None:
-            if bound.when_full != "wait":
+            if bound.when_full != "wait" or _crowded(answers):
                 raise _full(queue, bound, answers, len(left))
             give_up_at = give_up_at or loop.time() + bound.wait_s
             try:
@@ -167,9 +172,13 @@ class Intake:
 
     async def _send_checked(self, queue: str, wishes: Sequence[Wish]) -> list[Admission]:
         bound, keys = self._bounds.get(queue), self._keys(queue)
-        most, drops = (bound.max_waiting, bound.when_full == "drop_oldest") if bound else (0, False)
+        bound = bound or UNBOUND
+        drops = bound.when_full == "drop_oldest"
+        most, most_owned = bound.max_waiting, bound.max_per_tenant
         return await self._patiently(
-            lambda: enqueue_checked(self._execute, keys, wishes, most=most, drops=drops)
+            lambda: enqueue_checked(
+                self._execute, keys, wishes, most=most, drops=drops, most_owned=most_owned
+            )
         )
 
     def _keys(self, queue: str) -> Keys:
@@ -177,13 +186,23 @@ class Intake:
 
 
 def _refused(answers: Sequence[Admission]) -> list[int]:
-    return [i for i, answer in enumerate(answers) if answer.word == "FULL"]
+    return [i for i, answer in enumerate(answers) if answer.word in ("FULL", "CROWDED")]
+
+
+def _crowded(answers: Sequence[Admission]) -> str:
+    """Say how many jobs a tenant has that may have no more; empty where none was refused for that."""
+    return next((answer.about for answer in answers if answer.word == "CROWDED"), "")
 
 
 def _full(queue: str, bound: Bound, answers: Sequence[Admission], refused: int) -> QueueFull:
+    rest = f"; {len(answers) - refused} of {len(answers)} calls were taken" if len(answers) > 1 else ""
+    if has := _crowded(answers):
+        return QueueFull(
+            f"queue '{queue}': the tenant has {int(has):,} jobs in it, and queues.{queue}.max_per_tenant = "
+            f"{bound.max_per_tenant:,}; not enqueued{rest}"
+        )
     waiting = next(int(answer.about) for answer in answers if answer.word == "FULL")
     waited = f", also after {bound.wait_s:g} s" if bound.when_full == "wait" else ""
-    rest = f"; {len(answers) - refused} of {len(answers)} calls were taken" if len(answers) > 1 else ""
     return QueueFull(
         f"queue '{queue}' is full: {waiting:,} jobs wait{waited}, and queues.{queue}.max_waiting = "
         f"{bound.max_waiting:,}; not enqueued{rest}"

@@ -19,8 +19,8 @@ def make_client(url: str, settings: Settings) -> Client:
         steps_limit=settings.limits.steps,
         timeout_s=settings.redis.timeout,
         bounds={
-            name: Bound(queue.max_waiting, queue.when_full, queue.wait)
+            name: Bound(queue.max_waiting or 0, queue.when_full, queue.wait, queue.max_per_tenant or 0)
             for name, queue in settings.queues.items()
-            if queue.max_waiting is not None
+            if queue.max_waiting or queue.max_per_tenant
         },
     )

@@ -16,6 +16,10 @@ class QueueTable(BaseModel):
     max_waiting: Count | None = Field(
         default=None, description="jobs that may wait, due or not; left out: any number (count)"
     )
+    max_per_tenant: Count | None = Field(
+        default=None,
+        description="jobs of one tenant that may have come in and not ended; left out: any number (count)",
+    )
     when_full: Literal["reject", "drop_oldest", "wait"] = Field(
         default="reject", description="what becomes of a job beyond them"
     )

@@ -10,7 +10,7 @@ from ..unique import Sole
 from .keys import Keys
 from .scripts import Entry, Execute, run_script
 
-Word = Literal["CREATED", "DUPLICATE", "REPLACED", "REJECTED", "FULL"]
+Word = Literal["CREATED", "DUPLICATE", "REPLACED", "REJECTED", "FULL", "CROWDED"]
 
 _NO_SOLE = Sole("", "done", "keep", 0, 0, 0)
 
@@ -27,7 +27,7 @@ class Admission(NamedTuple):
 
     Attributes:
         word: as ``enqueue_checked.lua`` lists them.
-        about: id of the job that was made, replaced, or is there already; with FULL how many wait.
+        about: id of the job that was made, replaced, or is there already; with FULL how many wait, with CROWDED how many the tenant has.
     """
 
     word: Word
@@ -35,7 +35,14 @@ class Admission(NamedTuple):
 
 
 async def enqueue_checked(
-    execute: Execute, keys: Keys, wishes: Sequence[Wish], *, most: int, drops: bool = False, now_ms: int = 0
+    execute: Execute,
+    keys: Keys,
+    wishes: Sequence[Wish],
+    *,
+    most: int,
+    drops: bool = False,
+    most_owned: int = 0,
+    now_ms: int = 0,
 ) -> list[Admission]:
     """Put up to 500 jobs into one queue, in their order, as far as they may come in.
 
@@ -45,12 +52,13 @@ async def enqueue_checked(
         wishes: the jobs.
         most: jobs that may wait; 0 for any number.
         drops: make room by dropping those that wait longest.
+        most_owned: jobs of one tenant that may be there, running or not; 0 for any number.
         now_ms: a clock of one's own.
 
     Raises:
         QueueFull: the server is out of memory; nothing was written.
     """
-    args: list[Any] = [keys.arq, keys.ours, keys.here, now_ms, most, int(drops)]
+    args: list[Any] = [keys.arq, keys.ours, keys.here, now_ms, most, int(drops), most_owned]
     for entry, sole in wishes:
         args += (*entry, *(sole or _NO_SOLE))
     names = (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort)

@@ -180,6 +180,20 @@ async def test_a_full_queue_says_how_many_wait(runner_of: Any) -> None:
             await runner.enqueue_many(plain.using(queue="small").call(n) for n in range(5))
 
 
+async def test_a_tenant_beyond_its_bound_is_refused_whatever_full_means(runner_of: Any) -> None:
+    """One sentence with the numbers and the setting, at once; other tenants come in."""
+    async with runner_of(max_waiting=9, when_full="wait", wait=60, max_per_tenant=2) as runner:
+        calls = [plain.using(tenant="acme").call(n) for n in range(3)]
+        with pytest.raises(QueueFull, match="2 of 3 calls were taken"):
+            await runner.enqueue_many(calls)
+        with pytest.raises(QueueFull) as refused:
+            await runner.enqueue(plain.using(tenant="acme"))
+        assert str(refused.value) == (
+            "queue 'default': the tenant has 2 jobs in it, and queues.default.max_per_tenant = 2; not enqueued"
+        )
+        assert (await runner.enqueue(plain.using(tenant="other"))).disposition == "created"
+
+
 async def test_a_dropped_job_ends_visibly(runner_of: Any) -> None:
     """drop_oldest: the oldest is a dead letter that says why, whoever waits for it hears so; replay it."""
     async with runner_of(max_waiting=2, when_full="drop_oldest") as runner:

@@ -15,6 +15,7 @@
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  most      int   jobs that may wait; 0 = any number
 -- ARGV  drops     int   1: a full queue makes room, and the job that is due longest becomes a dead letter
+-- ARGV  most_owned int  jobs of one tenant that may have come in and not ended; 0 = any number, and they are not counted
 -- ARGV  jobs      rest  id, due at (ms; 0 = use the delay), delay (ms), payload, spec of its lane or '', digest
 --                       ('' = not unique), lasts, on conflict, period (ms), wait (ms), longest wait (ms); repeated, at most 500
 --
@@ -22,26 +23,22 @@
 -- wait       0, or the due time is so far off, and moves with each call that replaces; at most `longest wait` after the first
 --
 -- GIVES two a job: CREATED id; DUPLICATE id (of the job that is there); REPLACED id (it has this payload now);
--- GIVES REJECTED id (of the job that is there); FULL (so many wait). The same payload again answers as before.
+-- GIVES REJECTED id (of the job that is there); FULL, CROWDED (so many wait, are the tenant's). The same payload again answers as before.
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(log n) a job; one that drops another looks at 100 jobs
 -- USES  now text exhume weigh bury resign parked due_of lane_of spec_of rule rank stride virtual_time activate deactivate
--- USES  vacate unshelve shelve set_lane supplant erase backlog drop_oldest incumbent install
+-- USES  vacate unshelve shelve set_lane supplant erase backlog drop_oldest incumbent install make_room own
+-- USES  owned
 local at = now(now_ms)
 local given, waiting = {}, most > 0 and backlog(queue, running) or 0
 
-local function make_room()
-  local has_room = waiting < most
-  for _ = 1, 2 do
-    if drops == 1 and waiting >= most and drop_oldest(queue, running, suspects, dead, abort, arq, ours, here, text(at)) then
-      waiting, has_room = waiting - 1, true
-    end
-  end
-  return has_room
+local function drop()
+  return drops == 1 and drop_oldest(queue, running, suspects, dead, abort, arq, ours, here, text(at))
 end
 
 local function admit(i)
-  local id, payload, digest, wait_ms = jobs(i), jobs(i + 3), jobs(i + 5), tonumber(jobs(i + 9))
+  local _, lane = spec_of(jobs(i + 4))
+  local tenant, id, payload, digest, wait_ms = lane.tenant, jobs(i), jobs(i + 3), jobs(i + 5), tonumber(jobs(i + 9))
   if redis.call('EXISTS', arq .. 'job:' .. id, arq .. 'result:' .. id, ours .. 'dead:' .. id) > 0 then
     return redis.call('GET', arq .. 'job:' .. id) == payload and 'CREATED' or 'DUPLICATE', id
   end
@@ -50,12 +47,18 @@ local function admit(i)
     if since then
       local due = wait_ms > 0 and text(math.min(at + wait_ms, since + tonumber(jobs(i + 10))))
       supplant(queue, abort, arq, here, at, holder, payload, jobs(i + 4), due)
+      own(here, most_owned, tenant, holder)
     end
     if word then
       return word, holder
     end
   end
-  if most > 0 and not make_room() then
+  local has_room, crowd = false, owned(here, most_owned, tenant)
+  if crowd then
+    return 'CROWDED', text(crowd)
+  end
+  has_room, waiting = make_room(waiting, most, drop)
+  if not has_room then
     return 'FULL', text(waiting)
   end
   local due, delay_ms = jobs(i + 1), math.max(tonumber(jobs(i + 2)), wait_ms)
@@ -64,7 +67,7 @@ local function admit(i)
   redis.call('ZADD', queue, due, id)
   redis.call('ZREM', abort, id)
   set_lane(queue, here, id, due, at, jobs(i + 4))
-  waiting = waiting + 1
+  own(here, most_owned, tenant, id)
   if digest ~= '' then
     install(ours, id, text(at), digest, jobs(i + 6), jobs(i + 8))
   end

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from runner.lanes import Lane
 from runner.unique import Sole
 from runner.wire.intake import Admission, Wish, enqueue_checked, room
 from runner.wire.keys import keys_of
@@ -23,12 +24,19 @@ def sole(lasts: Any = "done", on_conflict: Any = "keep", digest: str = "d", **ti
 
 
 async def admit(
-    desk: Any, job_id: str, what: Sole | None = None, most: int = 0, drops: bool = False, delay_ms: int = 0
+    desk: Any,
+    job_id: str,
+    what: Sole | None = None,
+    most: int = 0,
+    drops: bool = False,
+    delay_ms: int = 0,
+    tenant: str = "",
+    most_owned: int = 0,
 ) -> tuple[str, str]:
     """Enqueue one job whose payload is its id; gives the word and what it is about."""
-    wish = Wish(Entry(job_id, 0, delay_ms, job_id.encode()), what)
-    execute = desk.redis.execute_command
-    [answer] = await enqueue_checked(execute, desk.keys, [wish], most=most, drops=drops, now_ms=desk.now_ms)
+    wish = Wish(Entry(job_id, 0, delay_ms, job_id.encode(), Lane(tenant).spec), what)
+    options = {"most": most, "drops": drops, "most_owned": most_owned, "now_ms": desk.now_ms}
+    [answer] = await enqueue_checked(desk.redis.execute_command, desk.keys, [wish], **options)
     return tuple(answer)
 
 
@@ -299,3 +307,42 @@ async def test_of_one_digest_at_most_one_job_is_alive(desk: Any, steps: list[tup
     held = await desk.redis.hgetall(desk.keys.unique_jobs)
     assert {job_id.decode(): digest.decode() for job_id, digest in held.items()} == alive
     assert len(await desk.redis.keys("*unique:*")) == len(alive)
+
+
+async def test_a_tenant_has_only_so_many_jobs(desk: Any) -> None:
+    """Waiting, due later, running, between attempts: each counts until it has ended, however it ends; another
+    tenant's do not, nor do jobs without one; and what is sent twice counts once."""
+    one = {"tenant": "t", "most_owned": 3}
+    assert await admit(desk, "runs", **one) == await admit(desk, "runs", **one) == ("CREATED", "runs")
+    job = await desk.claim_one("k")
+    assert await admit(desk, "later", delay_ms=99_000, **one) == ("CREATED", "later")
+    assert await admit(desk, "waits", **one) == ("CREATED", "waits")
+    assert await admit(desk, "more", **one) == ("CROWDED", "3")
+    for tenant in ("", "t ", "s", "tt"):
+        assert await admit(desk, f"of{tenant}", tenant=tenant, most_owned=1) == ("CREATED", f"of{tenant}")
+    assert await desk.finish(job, "k", "again", 50_000, note="{}") == 1
+    assert await admit(desk, "more", **one) == ("CROWDED", "3")
+    assert await desk.cancel("waits", keep_ms=0) == 1
+    assert await admit(desk, "more", **one) == ("CREATED", "more")
+    assert await admit(desk, "evenmore", **one) == ("CROWDED", "3")
+
+
+@pytest.mark.parametrize(("verb", "note"), [("done", ""), ("dead", "failed {}")])
+async def test_an_end_makes_room_for_the_tenants_next(desk: Any, verb: str, note: str) -> None:
+    """One at a time comes in; nothing is left of the count; without a bound nothing is counted."""
+    for job_id in ("a", "b"):
+        assert await admit(desk, job_id, tenant="t", most_owned=1) == ("CREATED", job_id)
+        job = await desk.claim_one(f"k{job_id}")
+        assert await admit(desk, "c", tenant="t", most_owned=1) == ("CROWDED", "1")
+        assert await desk.finish(job, f"k{job_id}", verb, 0, note=note) == 1
+    assert await admit(desk, "c", tenant="t") == ("CREATED", "c")
+    assert await desk.redis.exists(f"{desk.keys.here}owned") == 0
+
+
+async def test_a_replaced_job_counts_for_the_tenant_it_has_now(desk: Any) -> None:
+    """Its old tenant has room again."""
+    take = sole(on_conflict="replace")
+    assert await admit(desk, "a", take, tenant="s", most_owned=1) == ("CREATED", "a")
+    assert await admit(desk, "a2", take, tenant="t", most_owned=1) == ("REPLACED", "a")
+    assert await admit(desk, "b", tenant="t", most_owned=1) == ("CROWDED", "1")
+    assert await admit(desk, "b", tenant="s", most_owned=1) == ("CREATED", "b")

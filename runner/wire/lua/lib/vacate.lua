@@ -12,6 +12,7 @@ local function vacate(here, id, spec, is_over)
   end
   if is_over then
     redis.call('HDEL', here .. 'laned', id)
+    redis.call('ZREM', here .. 'owned', lane.tenant .. '\31' .. id)
     if redis.call('EXISTS', here .. 'laned') == 0 then
       redis.call('DEL', here .. 'tenants', here .. 'lanes:', here .. 'turn')
     end

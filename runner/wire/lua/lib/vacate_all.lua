@@ -4,7 +4,7 @@ local function vacate_all(here, ids, verdicts, is_over)
   if #ids == 0 or redis.call('EXISTS', here .. 'laned') == 0 then
     return
   end
-  local slots, over, specs = {}, {}, redis.call('HMGET', here .. 'laned', unpack(ids))
+  local slots, over, owned, specs = {}, {}, {}, redis.call('HMGET', here .. 'laned', unpack(ids))
   for n, id in ipairs(ids) do
     specs[n] = verdicts[n] == 1 and specs[n]
     local _, lane = spec_of(specs[n] or '')
@@ -12,7 +12,9 @@ local function vacate_all(here, ids, verdicts, is_over)
       slots[gate.key] = slots[gate.key] or {}
       table.insert(slots[gate.key], id)
     end
-    over[#over + 1] = specs[n] and is_over[n] and id or nil
+    if specs[n] and is_over[n] then
+      over[#over + 1], owned[#owned + 1] = id, lane.tenant .. '\31' .. id
+    end
   end
   for key, held in pairs(slots) do
     if redis.call('ZREM', here .. 'holders:' .. key, unpack(held)) > 0 then
@@ -21,6 +23,7 @@ local function vacate_all(here, ids, verdicts, is_over)
   end
   if #over > 0 then
     redis.call('HDEL', here .. 'laned', unpack(over))
+    redis.call('ZREM', here .. 'owned', unpack(owned))
     if redis.call('EXISTS', here .. 'laned') == 0 then
       redis.call('DEL', here .. 'tenants', here .. 'lanes:', here .. 'turn')
     end
