@@ -189,7 +189,8 @@ async def test_a_tenant_beyond_its_bound_is_refused_whatever_full_means(runner_o
         with pytest.raises(QueueFull) as refused:
             await runner.enqueue(plain.using(tenant="acme"))
         assert str(refused.value) == (
-            "queue 'default': the tenant has 2 jobs in it, and queues.default.max_per_tenant = 2; not enqueued"
+            "queue 'default': the tenant has 2 jobs in it, "
+            "and queues.default.max_per_tenant = 2; not enqueued"
         )
         assert (await runner.enqueue(plain.using(tenant="other"))).disposition == "created"
 

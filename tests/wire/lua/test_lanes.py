@@ -67,6 +67,17 @@ async def test_tenants_take_turns_and_jobs_without_one_are_one_tenant(desk: Any)
     assert order[6:] == ["big02", "big03"]
 
 
+async def test_who_had_a_turn_stands_behind_tenants_that_a_claim_has_not_read_yet(desk: Any) -> None:
+    """Tenants whose lanes turn out to wait make a claim go on past those that it read at first."""
+    await limit(desk, g=0)
+    for tenant in ("a", "d"):
+        await desk.enqueue(f"{tenant}1", lane=of(tenant, 5, "g"))
+    for tenant in ("b", "c", "e"):
+        await desk.enqueue(f"{tenant}1", f"{tenant}2", lane=of(tenant))
+    assert await claimed(desk, 3) == ["b1", "c1", "e1"]
+    assert sorted(await claimed(desk, 3)) == ["b2", "c2", "e2"]
+
+
 async def test_a_weight_is_a_share_of_the_turns_and_counts_from_the_next_claim(desk: Any) -> None:
     """Of 12 turns a tenant of weight 3 gets three times as many as one of weight 1."""
     await desk.enqueue(*(f"a{i:02}" for i in range(30)), lane=of("a"))
