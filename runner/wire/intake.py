@@ -27,8 +27,8 @@ class Admission(NamedTuple):
 
     Attributes:
         word: as ``enqueue_checked.lua`` lists them.
-        about: id of the job that was made, replaced, or is there already; with FULL how many wait, with CROWDED
-            how many the tenant has.
+        about: id of the job that was made, replaced, or is there already; with FULL how many wait, with
+            CROWDED how many the tenant has.
     """
 
     word: Word
