@@ -197,6 +197,41 @@ async def test_several_gates_are_passed_all_or_none(desk: Any) -> None:
     assert await claimed(desk) == ["both"]
 
 
+async def test_a_slot_that_nobody_took_goes_to_the_next_in_line(desk: Any) -> None:
+    """A lane that came back for it, and is stopped by another gate then, leaves it to those behind."""
+    await limit(desk, g=1, h=1)
+    await desk.enqueue("g1", lane=of("", 5, "g"))
+    await desk.enqueue("h1", lane=of("", 5, "h"))
+    first = await desk.claim("t")
+    await desk.enqueue("both", lane=of("", 5, "h", "g"))
+    await desk.enqueue("h2", lane=of("", 5, "h"))
+    assert await claimed(desk) == []
+    await desk.finish(next(job for job in first.jobs if job.job_id == "h1"), "t", "done")
+    assert [*await claimed(desk), *await claimed(desk)] == ["h2"]
+
+
+async def test_a_gate_that_opens_lets_all_lanes_go_on_in_bounded_steps(desk: Any) -> None:
+    """At most 50 a claim, which says that there is more."""
+    await desk.redis.hset(f"{desk.keys.here}gate:g", "u", desk.now_ms + 5)
+    for number in range(55):
+        await desk.enqueue(f"{number}", lane=of(f"t{number}", 5, "g"))
+    assert await claimed(desk, 100) == []
+    desk.now_ms += 5
+    claim = await desk.claim("t", limit=100)
+    assert (len(claim.jobs), claim.more) == (50, True)
+    assert len(await claimed(desk, 100)) == 5
+
+
+async def test_another_lane_does_not_move_its_tenant(desk: Any) -> None:
+    """Who enqueues behind ever new gates has its turns like everybody, neither more nor fewer."""
+    await desk.enqueue(*(f"y{i:02}" for i in range(20)), lane=of("y"))
+    order: list[str] = []
+    for number in range(12):
+        await desk.enqueue(f"x{number}", lane=of("x", 5, f"g{number}"))
+        order += await claimed(desk, 1)
+    assert sum(name[0] == "x" for name in order) == 6
+
+
 async def test_a_full_gate_holds_up_nobody_else(desk: Any) -> None:
     """Jobs behind it, of the same tenant too, go on when their own gates are open."""
     await limit(desk, slow=1, fast=10)
