@@ -38,7 +38,7 @@ docs: $(INSTALLED) ## build the API reference from docstrings, into docs/api
 arq-suite: $(INSTALLED) ## run arq's own tests against our worker
 	@$(BIN)/python .ci/arq_suite.py
 
-bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|payments|enqueue
+bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|payments|enqueue|dashboard
 	@$(BIN)/runner bench $(BENCH)
 
 clean: ## remove .venv, caches and builds (the data in .runner stays)

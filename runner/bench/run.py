@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..local_server import AppendFsync
 from . import (
     backlog,
+    dashboard,
     effects,
     enqueue,
     isolation,
@@ -45,6 +46,7 @@ BENCHES = {
     "limits": Bench(limits.measure, limits.FIGURES, 20_000, 100),
     "backlog": Bench(backlog.measure, backlog.FIGURES, 1_000_000, 100),
     "workflows": Bench(workflows.measure, workflows.FIGURES, 100_000, 1),
+    "dashboard": Bench(dashboard.measure, dashboard.FIGURES, 1_000_000, 1),
     "schedules": Bench(schedules.measure, schedules.FIGURES, 100_000, 1),
 }
 

@@ -11,7 +11,7 @@ from .shown import error_text, line_of
 
 GROUPED = 500
 """Letters, the newest, of which groups are made."""
-COUNTED = 2000
+COUNTED = 1000
 """Letters that a preview looks at; more are counted by a run of its own."""
 PER_PAGE = 50
 MOST_GROUPS = 100
@@ -73,7 +73,7 @@ async def dead(asked: Asked) -> Page:
     """What died: in groups, then the newest one by one, and who did what about it."""
     wanted, queue = wanted_of(asked)
     door, cursor = asked.doors.dead, asked.given.get("cursor", "")
-    page = await door.find(wanted, queue=queue, cursor=cursor, limit=PER_PAGE, look=1000)
+    page = await door.find(wanted, queue=queue, cursor=cursor, limit=PER_PAGE, look=GROUPED)
     some = await door.find(wanted, queue=queue, limit=GROUPED, look=GROUPED) if not cursor else None
     standings = await door.standings(queue)
     values = {

@@ -33,6 +33,7 @@ class Tab:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self.complaints: list[str] = []
         self.dialogs: list[str] = []
+        self._loaded = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
@@ -49,6 +50,8 @@ class Tab:
                 self._note(told["method"], told["params"])
 
     def _note(self, method: str, params: dict[str, Any]) -> None:
+        if method == "Page.loadEventFired":
+            self._loaded.set()
         if method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.complaints.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
         if method == "Runtime.exceptionThrown":
@@ -80,8 +83,10 @@ class Tab:
                 await asyncio.sleep(0.02)
 
     async def open(self, url: str) -> None:
+        self._loaded.clear()
         await self.send("Page.navigate", url=url)
-        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        async with asyncio.timeout(10):
+            await self._loaded.wait()
 
     async def picture(self, path: Path, *, whole: bool = True) -> None:
         told = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

@@ -7,6 +7,7 @@
   let stream = null;
   let polling = 0;
   let lastTick = 0;
+  let quietUntil = 0;
 
   const say = (state, text) => {
     if (!pulse) return;
@@ -29,7 +30,7 @@
 
   const refresh = () => {
     if (document.hidden) return;
-    if (!isBusy()) htmx.trigger("#live", "refresh");
+    if (!isBusy() && Date.now() > quietUntil) htmx.trigger("#live", "refresh");
     charts.forEach((chart) => chart.load());
   };
 
@@ -116,6 +117,10 @@
   const charts = [...document.querySelectorAll(".plot")].map((place) => new Chart(place));
   charts.forEach((chart) => chart.load());
 
+  // What is said of a change stays long enough to be read.
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.requestConfig.verb === "post") quietUntil = Date.now() + 4000;
+  });
   document.addEventListener("htmx:sendError", () => say("lost", "no answer"));
   if (body.dataset.live === "yes") {
     connect();
