@@ -121,6 +121,7 @@ class Runner(Mounting):
         async with self._turn:
             if self._users:  # somebody came in meanwhile
                 return
+            await self._close_outboxes()
             client, self._client = self._client, None
             self.health.stop()
             try:

@@ -1,10 +1,12 @@
 """What a connected runner opens beside its client: each door reads or administers one thing."""
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeVar, Unpack
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from .client import Client
 from .dead_letters import DeadLetters
+from .errors import Delay
 from .explain import Explanation
 from .health import Health
 from .inspector import Inspector
@@ -20,6 +22,11 @@ from .wire.keys import keys_of
 from .workflow.door import StartOptions, Workflows
 from .workflow.handle import Workflow
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+    from .outbox import Outbox, Outboxes, Relay
+
 R = TypeVar("R")
 
 
@@ -32,6 +39,7 @@ class Doors(ABC):
 
     settings: Settings
     _health: Health | None = None
+    _outboxes: "Outboxes | None" = None
 
     @property
     @abstractmethod
@@ -122,6 +130,40 @@ class Doors(ABC):
                 max_jobs=self.settings.worker.max_jobs,
             )
         return self._health
+
+    def outbox(self, session: "AsyncSession") -> "Outbox":
+        """Give what enqueues into a session's transaction, inside ``async with runner``.
+
+        Raises:
+            MissingExtra: SQLAlchemy is not installed.
+        """
+        return self._opened_outboxes().outbox(session)
+
+    def outbox_relay(
+        self, engine: "AsyncEngine", *, every: Delay = 1.0
+    ) -> "AbstractAsyncContextManager[Relay]":
+        """Move what pushes after commits have left behind: ``async with runner.outbox_relay(engine):``.
+
+        Args:
+            engine: of the database.
+            every: how often it looks: one query.
+
+        Raises:
+            MissingExtra: SQLAlchemy is not installed.
+        """
+        return self._opened_outboxes().relay(engine, every=every)
+
+    def _opened_outboxes(self) -> "Outboxes":
+        if self._outboxes is None:
+            from .outbox import Outboxes
+
+            self._outboxes = Outboxes(self.client)
+        return self._outboxes
+
+    async def _close_outboxes(self) -> None:
+        outboxes, self._outboxes = self._outboxes, None
+        if outboxes is not None:
+            await outboxes.stop()
 
     @property
     def workflows(self) -> Workflows:

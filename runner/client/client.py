@@ -117,7 +117,7 @@ class Client:
             ServerError: it refuses.
         """
         self._check_open()
-        queue, wish = self._wish(task, args, kwargs)
+        queue, wish = self.wish(task, args, kwargs)
         is_named = task.placement.key is not None
         job_id, disposition = await self._intake.put(queue, wish, task.name, is_named=is_named)
         return Job(self, job_id, queue, disposition, task)
@@ -196,12 +196,7 @@ class Client:
         node = unrun_node("cancelled", "cancelled", data)
         asked = await self._patiently(
             lambda: self._scripts.cancel(
-                keys,
-                job_id,
-                result=result,
-                keep_ms=CANCELLED_KEPT_MS,
-                only_waiting=only_waiting,
-                node=node,
+                keys, job_id, result=result, keep_ms=CANCELLED_KEPT_MS, only_waiting=only_waiting, node=node
             )
         )
         return asked in (1, 2)
@@ -251,27 +246,34 @@ class Client:
         by_queue: dict[str, list[Wish]] = {}
         for number, call in enumerate(chunk, start):
             key = None if bulk_id is None else f"{bulk_id}:{number}"
-            queue, wish = self._wish(call.task, call.args, call.kwargs, key=key)
+            queue, wish = self.wish(call.task, call.args, call.kwargs, key=key)
             by_queue.setdefault(queue, []).append(wish)
-        sent = (self._intake.put_many(queue, wishes) for queue, wishes in by_queue.items())
-        counts = await asyncio.gather(*sent)
+        counts = await asyncio.gather(*(self.put(queue, wishes) for queue, wishes in by_queue.items()))
         return Counts(sum(each.created for each in counts), sum(each.replaced for each in counts))
 
-    def _wish(
+    def wish(
         self, task: Task[..., Any], args: Any, kwargs: Any, *, key: str | None = None
     ) -> tuple[str, Wish]:
-        now_ms = self._clock.now_ms()
+        """Make the job of a call, for ``put``: its queue and what is sent; raises as ``enqueue`` does."""
         wish = wish_of(
             task,
             args,
             kwargs,
             key=key,
-            now_ms=now_ms,
-            server_now_ms=now_ms + self._server_ahead_ms,
+            now_ms=self._clock.now_ms(),
+            server_now_ms=self.server_now_ms(),
             limit=self._payload_limit,
             carrier=self._carrier(),
         )
         return task.placement.queue or task.queue, wish
+
+    async def put(self, queue: str, wishes: Sequence[Wish], *, wait: bool = True) -> Counts:
+        """Enqueue up to 500 wishes, waiting for room or not; raises as ``enqueue_many`` does."""
+        return await self._intake.put_many(queue, wishes, wait=wait)
+
+    def server_now_ms(self) -> int:
+        """Give the server's clock, as far as the last ``ping`` told it."""
+        return self._clock.now_ms() + self._server_ahead_ms
 
     def _carrier(self) -> dict[str, str] | None:
         """Give what is sent along of the trace; see TracedClient."""

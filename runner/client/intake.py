@@ -106,8 +106,13 @@ class Intake:
         is_ours = admission.about == wish.entry.job_id and not is_named
         return admission.about, "created" if is_ours else _DISPOSITIONS[admission.word]
 
-    async def put_many(self, queue: str, wishes: Sequence[Wish]) -> Counts:
+    async def put_many(self, queue: str, wishes: Sequence[Wish], *, wait: bool = True) -> Counts:
         """Enqueue up to 500 calls; what a task would reject counts as a duplicate.
+
+        Args:
+            queue: its name.
+            wishes: the jobs.
+            wait: for room, where the queue's bound says so; False: a full queue is told at once.
 
         Raises:
             QueueFull: as the queue's bound says; those before the first that found no room are enqueued.
@@ -115,7 +120,7 @@ class Intake:
         if queue not in self._bounds and all(wish.sole is None for wish in wishes):
             entries = [wish.entry for wish in wishes]
             return Counts(sum(await self._send(self._keys(queue), entries)), 0)
-        words = [admission.word for admission in await self._admit(queue, wishes)]
+        words = [admission.word for admission in await self._admit(queue, wishes, wait=wait)]
         return Counts(words.count("CREATED"), words.count("REPLACED"))
 
     async def settled(self) -> None:
@@ -125,20 +130,21 @@ class Intake:
         inboxes = (*self._plain.values(), *self._checked.values())
         await asyncio.gather(*(inbox.settled() for inbox in inboxes))
 
-    async def _admit(self, queue: str, wishes: Sequence[Wish]) -> list[Admission]:
+    async def _admit(self, queue: str, wishes: Sequence[Wish], *, wait: bool = True) -> list[Admission]:
         """Ask until none finds the queue full, or none has come in for as long as the bound waits."""
         inbox, bound, loop = self._checked_inbox(queue), self._bounds.get(queue), asyncio.get_running_loop()
         answers: list[Admission] = list(await asyncio.gather(*map(inbox.put, wishes)))
         left, give_up_at, is_first = _refused(answers), 0.0, False
         while left and bound is not None:
             if bound.when_full != "wait" or _crowded(answers):
+            if bound.when_full != "wait" or not wait:
                 raise _full(queue, bound, answers, len(left))
             give_up_at = give_up_at or loop.time() + bound.wait_s
             try:
                 async with asyncio.timeout_at(give_up_at):
                     await self._room(queue, bound).turn(is_first=is_first)
             except TimeoutError:
-                raise _full(queue, bound, answers, len(left)) from None
+                raise _full(queue, bound, answers, len(left), waited_s=bound.wait_s) from None
             for i, answer in zip(
                 left, await asyncio.gather(*(inbox.put(wishes[i]) for i in left)), strict=True
             ):
@@ -203,6 +209,12 @@ def _full(queue: str, bound: Bound, answers: Sequence[Admission], refused: int) 
         )
     waiting = next(int(answer.about) for answer in answers if answer.word == "FULL")
     waited = f", also after {bound.wait_s:g} s" if bound.when_full == "wait" else ""
+def _full(
+    queue: str, bound: Bound, answers: Sequence[Admission], refused: int, *, waited_s: float = 0
+) -> QueueFull:
+    waiting = next(int(answer.about) for answer in answers if answer.word == "FULL")
+    waited = f", also after {waited_s:g} s" if waited_s else ""
+    rest = f"; {len(answers) - refused} of {len(answers)} calls were taken" if len(answers) > 1 else ""
     return QueueFull(
         f"queue '{queue}' is full: {waiting:,} jobs wait{waited}, and queues.{queue}.max_waiting = "
         f"{bound.max_waiting:,}; not enqueued{rest}"

@@ -7,6 +7,7 @@ from typing import Any, Literal, assert_type
 
 from aiohttp import web
 from fastapi import Depends, FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from runner import (
     Adaptive,
@@ -217,6 +218,13 @@ def embed(runner: Runner) -> None:
     app.add_routes(Probes(runner, needs_worker=True).routes("/internal"))
     FastAPI(lifespan=runner.lifespan).mount("/internal", Probes(runner))
     Depends(runner.depends)
+
+
+async def transact(runner: Runner, session: AsyncSession, engine: AsyncEngine) -> None:
+    job = await runner.outbox(session).enqueue(plain.using(delay=10, key="k-1"), "o-1", boxes=2)
+    assert_type(job, Job[str])
+    async with runner.outbox_relay(engine, every=5) as relay:
+        assert_type(await relay.move(), int)
 
 
 def wide(jobs: list[Job[str]]) -> Job[object]:
