@@ -20,7 +20,7 @@ logger = logging.getLogger("runner")
 BATCH = 100
 """Rows that are locked at once; each may be as large as ``limits.payload``."""
 STOP_S = 5.0
-"""How long a batch on its way gets when the runner leaves; its rows stay if that was not enough."""
+"""How long what was committed gets to be moved when the runner leaves; rows stay if that is not enough."""
 
 
 class Relay:
@@ -47,8 +47,10 @@ class Relay:
 
     def wake(self) -> None:
         """Move what there is, beside the caller; a failure is logged, and the rows stay."""
-        self._is_asked = not self._is_stopping
-        if self._is_asked and self._moving is None:
+        if self._is_stopping:
+            return
+        self._is_asked = True
+        if self._moving is None:
             self._moving = asyncio.get_running_loop().create_task(self._move_all(), name="runner outbox")
 
     async def keep_moving(self, *, every_s: float) -> None:
@@ -58,8 +60,8 @@ class Relay:
             await asyncio.sleep(every_s)
 
     async def stop(self) -> None:
-        """Let the batch on its way end, and move no more."""
-        self._is_stopping, self._is_asked = True, False
+        """Move what the last commits have left, within some seconds, and no more."""
+        self._is_stopping = True
         if (moving := self._moving) is not None:
             await asyncio.wait([moving], timeout=STOP_S)
             moving.cancel()
@@ -74,7 +76,7 @@ class Relay:
         """
         moved, full = 0, set[str]()
         async with self._turn:
-            while not self._is_stopping and await self._is_any_left(full):
+            while await self._is_any_left(full):
                 await self._client.ping()  # no connection and no lock is held while the server is away
                 async with self._engine.begin() as connection:
                     rows = await self._locked(connection, full)
@@ -109,9 +111,8 @@ class Relay:
             return found.first() is not None
 
     async def _locked(self, connection: AsyncConnection, full: set[str]) -> Sequence[Row[Any]]:
-        if (
-            connection.dialect.name == "sqlite"
-        ):  # it has no FOR UPDATE; a write, even of nothing, locks it all
+        if connection.dialect.name == "sqlite":
+            # It has no FOR UPDATE; a write, even of nothing, keeps other relays out until the commit.
             await connection.execute(update(OUTBOX).where(false()).values(queue=""))
         return (await connection.execute(self._batch(full))).all()
 

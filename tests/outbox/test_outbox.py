@@ -43,6 +43,30 @@ async def test_a_commit_enqueues_at_once(runner, session, rows, queued):
     assert await queued() == sorted(job.id for job in jobs)
 
 
+async def test_leaving_moves_what_was_committed(runner, session, rows, queued, monkeypatch):
+    """Commits that come while a push is on its way are moved before the connection is closed."""
+    leaving, ping = asyncio.Event(), Client.ping
+
+    async def ping_late(self):
+        await leaving.wait()
+        await ping(self)
+
+    async with runner, session() as s:
+        monkeypatch.setattr(Client, "ping", ping_late)
+        for key in ("a", "b", "c"):
+            await runner.outbox(s).enqueue(confirm.using(key=key), "o")
+            await s.commit()
+        [relay] = runner._outboxes._relays.values()
+        stop = relay.stop
+
+        async def stop_and_tell():
+            leaving.set()
+            await stop()
+
+        monkeypatch.setattr(relay, "stop", stop_and_tell)
+    assert (await rows(), await queued()) == ([], ["a", "b", "c"])
+
+
 async def test_a_rollback_leaves_nothing(runner, session, rows, queued):
     """Nor does an error in the block; the transaction after it takes only its own job along."""
     async with runner, session() as s:
