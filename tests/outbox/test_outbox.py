@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from runner import Context, JobState, Runner, RunnerError, ServerError, Settings, Unique, task
 from runner.client import Client
-from runner.outbox import OUTBOX
+from runner.outbox import OUTBOX, Relay
 from runner.settings.model import RedisGroup
 from runner.wire.codec import decode_job
 
@@ -43,27 +43,26 @@ async def test_a_commit_enqueues_at_once(runner, session, rows, queued):
     assert await queued() == sorted(job.id for job in jobs)
 
 
-async def test_leaving_moves_what_was_committed(runner, session, rows, queued, monkeypatch):
-    """Commits that come while a push is on its way are moved before the connection is closed."""
-    leaving, ping = asyncio.Event(), Client.ping
+async def test_leaving_moves_what_was_committed(runner, session, rows, queued, wait_until, monkeypatch):
+    """Commits that come while others are moved have their turn before the connection is closed."""
+    leaving, move, stop = asyncio.Event(), Relay.move, Relay.stop
 
-    async def ping_late(self):
+    async def move_and_wait(self):
+        await move(self)
         await leaving.wait()
-        await ping(self)
 
+    async def stop_and_tell(self):
+        asyncio.get_running_loop().call_later(0.01, leaving.set)
+        await stop(self)
+
+    monkeypatch.setattr(Relay, "move", move_and_wait)
+    monkeypatch.setattr(Relay, "stop", stop_and_tell)
     async with runner, session() as s:
-        monkeypatch.setattr(Client, "ping", ping_late)
         for key in ("a", "b", "c"):
             await runner.outbox(s).enqueue(confirm.using(key=key), "o")
             await s.commit()
-        [relay] = runner._outboxes._relays.values()
-        stop = relay.stop
-
-        async def stop_and_tell():
-            leaving.set()
-            await stop()
-
-        monkeypatch.setattr(relay, "stop", stop_and_tell)
+            await wait_until(lambda: queued(), "the first is moved")
+        assert await queued() == ["a"]
     assert (await rows(), await queued()) == ([], ["a", "b", "c"])
 
 
