@@ -136,8 +136,7 @@ class Intake:
         answers: list[Admission] = list(await asyncio.gather(*map(inbox.put, wishes)))
         left, give_up_at, is_first = _refused(answers), 0.0, False
         while left and bound is not None:
-            if bound.when_full != "wait" or _crowded(answers):
-            if bound.when_full != "wait" or not wait:
+            if bound.when_full != "wait" or not wait or _crowded(answers):
                 raise _full(queue, bound, answers, len(left))
             give_up_at = give_up_at or loop.time() + bound.wait_s
             try:
@@ -200,7 +199,9 @@ def _crowded(answers: Sequence[Admission]) -> str:
     return next((answer.about for answer in answers if answer.word == "CROWDED"), "")
 
 
-def _full(queue: str, bound: Bound, answers: Sequence[Admission], refused: int) -> QueueFull:
+def _full(
+    queue: str, bound: Bound, answers: Sequence[Admission], refused: int, *, waited_s: float = 0
+) -> QueueFull:
     rest = f"; {len(answers) - refused} of {len(answers)} calls were taken" if len(answers) > 1 else ""
     if has := _crowded(answers):
         return QueueFull(
@@ -208,13 +209,7 @@ def _full(queue: str, bound: Bound, answers: Sequence[Admission], refused: int) 
             f"{bound.max_per_tenant:,}; not enqueued{rest}"
         )
     waiting = next(int(answer.about) for answer in answers if answer.word == "FULL")
-    waited = f", also after {bound.wait_s:g} s" if bound.when_full == "wait" else ""
-def _full(
-    queue: str, bound: Bound, answers: Sequence[Admission], refused: int, *, waited_s: float = 0
-) -> QueueFull:
-    waiting = next(int(answer.about) for answer in answers if answer.word == "FULL")
     waited = f", also after {waited_s:g} s" if waited_s else ""
-    rest = f"; {len(answers) - refused} of {len(answers)} calls were taken" if len(answers) > 1 else ""
     return QueueFull(
         f"queue '{queue}' is full: {waiting:,} jobs wait{waited}, and queues.{queue}.max_waiting = "
         f"{bound.max_waiting:,}; not enqueued{rest}"
