@@ -21,6 +21,7 @@ from runner import (
     JobInfo,
     JobState,
     RateLimit,
+    Results,
     Retry,
     RetryBudget,
     Runner,
@@ -164,6 +165,15 @@ async def count(ctx: Context, text: str, *, least: int = 0) -> int:
 
 
 @task
+async def sum_up(ctx: Context, sizes: Results[int]) -> int:
+    whole = 0
+    async for size in sizes:
+        assert_type(size, int)
+        whole += size
+    return whole
+
+
+@task
 async def merge(ctx: Context, counts: list[int]) -> bytes: ...
 
 
@@ -177,6 +187,8 @@ async def flow(runner: Runner) -> None:
     assert_type(two, Workflow[int])
     assert_type(await two.result(timeout=5), int)
     many = chord((count.call(each) for each in ("a", "b")), merge.call())
+    pages = chord((count.call(each) for each in ("a", "b")), sum_up.call())
+    assert_type(await runner.start(pages), Workflow[int])
     assert_type(await runner.start(many, on_error=alert), Workflow[bytes])
     assert_type(await runner.start(chain(many, plain.call("o-2").fixed())), Workflow[str])
     assert_type(await runner.start(group(plain.call("o-1"), plain.call("o-2"))), Workflow[list[str]])
