@@ -2,7 +2,7 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs arq-suite bench clean
+.PHONY: help install demo test test-cluster check format docs arq-suite bench clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -10,7 +10,7 @@ BENCH ?= noop
 REFERENCE := runner runner.doors runner.dead_letters runner.inspector runner.queues.door runner.limits runner.schedules.door runner.health runner.events runner.outcome runner.errors runner.logs runner.embed runner.http runner.wire runner.testing jobs.webhook jobs.webhook_health jobs.payment jobs.maintenance
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## install everything into .venv (again only when versions change)
 	@echo "installed in .venv"
@@ -34,6 +34,9 @@ format: $(INSTALLED) ## put the code into ruff's form, and fix what ruff can fix
 docs: $(INSTALLED) ## build the API reference from docstrings, into docs/api
 	@$(BIN)/pdoc --docformat google --no-show-source --output-directory docs/api $(REFERENCE)
 	@echo "docs/api/index.html"
+
+test-cluster: $(INSTALLED) ## run the tests of the scripts on a cluster of three
+	@$(BIN)/python .ci/cluster_suite.py
 
 arq-suite: $(INSTALLED) ## run arq's own tests against our worker
 	@$(BIN)/python .ci/arq_suite.py

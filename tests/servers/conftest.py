@@ -4,22 +4,34 @@
 | --- | --- |
 | `nodes` | `nodes(2)`: servers at ports, of the test's own |
 | `guarded` | a master, its replica and three sentinels of the test's own |
-| `cluster` | three nodes for the whole session, emptied for each test |
+| `cluster` | settings of a cluster: three nodes for the whole session, emptied for each test |
+| `gateway`, `payments` | a payment gateway that keeps a ledger, and settings that name it |
+| `limited_user` | settings of the user of deploy/runner.acl on a server of the test's own |
+| `tls` | settings of the session's server behind TLS that asks for certificates |
 | `own_cluster` | three nodes, one of them with a replica, of the test's own |
 """
 
+import asyncio
+import contextlib
 import socket
+import ssl
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_sync
+import trustme
 
+from jobs.payment.sandbox import Sandbox
 from runner.testing.server import Server
+from runner.wire.slots import slot_of
 
 DOWN_AFTER_MS = 500
+ACL = Path(__file__).parents[2] / "deploy/runner.acl"
 SHARES = ((0, 5460), (5461, 10922), (10923, 16383))
 
 
@@ -125,12 +137,53 @@ class Cluster:
 
     def owner(self, key: str) -> Node:
         """The node that serves a key, as the nodes that live agree on."""
-        slot = redis_sync.cluster.key_slot(key.encode())  # pyright: ignore[reportAttributeAccessIssue]
+        return self.holder(slot_of(key))
+
+    async def move_whole(self, slot: int, wait_until: Any) -> None:
+        """Move a slot to the next node as Valkey 9 does it."""
+        source, target = self._ends(slot)
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.node_id(target))
+        await wait_until(lambda: self.holder(slot) is target, "the slot has moved")
+
+    async def move_key_by_key(self, slot: int) -> int:
+        """Move a slot to the next node as older servers do it, slowly; how many keys."""
+        source, target = self._ends(slot)
+        ids = {node: self.node_id(node) for node in (source, target)}
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+        moved = 0
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 5):
+            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 1000, "KEYS", *keys)
+            moved += len(keys)
+            await asyncio.sleep(0.005)
+        for node in (target, source, *self.nodes):
+            with contextlib.suppress(redis_sync.ResponseError):  # a replica takes no such order
+                node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+        return moved
+
+    @contextlib.contextmanager
+    def moving(self, slot: int) -> Iterator[None]:
+        """Let a slot be on its way, with no key moved; it stays after all."""
+        source, target = self._ends(slot)
+        try:
+            target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", self.node_id(source))
+            source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self.node_id(target))
+            yield
+        finally:
+            target.ask("FLUSHALL")
+            for node in (source, target):
+                node.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+
+    def holder(self, slot: int) -> Node:
         living = next(node for node in self.nodes if node.process is not None)
         for begin, end, master, *_ in living.ask("CLUSTER", "SLOTS"):
             if begin <= slot <= end:
                 return next(node for node in self.nodes if node.port == master[1])
         raise AssertionError(f"nobody serves slot {slot}")
+
+    def _ends(self, slot: int) -> tuple[Node, Node]:
+        source = self.holder(slot)
+        return source, self.nodes[(self.nodes.index(source) + 1) % 3]
 
     def empty(self) -> None:
         for node in self.nodes:
@@ -139,6 +192,51 @@ class Cluster:
     def kill9(self) -> None:
         for node in self.nodes:
             node.kill9()
+
+
+class Tunnel:
+    """TLS in front of a server, which itself cannot speak it; in a thread with a loop of its own."""
+
+    def __init__(self, node: Node, context: ssl.SSLContext) -> None:
+        self._node = node
+        self._context = context
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> int:
+        self._thread.start()
+        started = asyncio.start_server(self._serve, "localhost", 0, family=socket.AF_INET, ssl=self._context)
+        self._server = asyncio.run_coroutine_threadsafe(started, self._loop).result(10)
+        return self._server.sockets[0].getsockname()[1]
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind = await asyncio.open_unix_connection(str(self._node.socket))
+        try:
+            await asyncio.gather(_pump(reader, behind[1]), _pump(behind[0], writer))
+        finally:
+            writer.close()
+            behind[1].close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 def _lines(reply: bytes) -> dict[str, str]:
@@ -152,6 +250,25 @@ def _pairs(reply: list[bytes]) -> dict[str, str]:
 
 def _folder() -> Any:
     return tempfile.TemporaryDirectory(prefix="runner-tests-", dir="/tmp")
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Sandbox]:
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    started = Sandbox.start(folder)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def payments(gateway: Sandbox) -> dict[str, Any]:
+    """Settings of payments at that gateway."""
+    return {
+        "url": gateway.url, "retry": [0.05] + [0.2] * 20, "proof": 0.5, "timeout": 1.0, "durable": "server",
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -202,10 +319,52 @@ def session_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-async def cluster(session_cluster: Cluster, wait_until: Any) -> Cluster:
-    await wait_until(session_cluster.is_ready, "the cluster serves")
+def cluster(session_cluster: Cluster) -> dict[str, Any]:
+    deadline = time.monotonic() + 10
+    while not session_cluster.is_ready():
+        assert time.monotonic() < deadline, "the cluster does not serve"
+        time.sleep(0.02)
     session_cluster.empty()
-    return session_cluster
+    return {"url": session_cluster.url, "cluster": True}
+
+
+@pytest.fixture
+def limited_user(nodes: Any, tmp_path: Path) -> dict[str, Any]:
+    text = ACL.read_text(encoding="utf-8").replace("user default off", "user default on nopass ~* &* +@all")
+    file = tmp_path / "users.acl"
+    file.write_text(text)
+    [node] = nodes(1, "--aclfile", str(file))
+    password = tmp_path / "password"
+    password.write_text("CHANGE-ME\n")
+    return {"url": f"redis://runner@{node.place}", "password_file": str(password)}
+
+
+@pytest.fixture
+def admin(limited_user: dict[str, Any]) -> Iterator[Any]:
+    """Sends a command to the server of `limited_user`, as somebody who may do everything."""
+    with redis_sync.Redis.from_url(limited_user["url"].replace("runner@", "")) as client:
+        yield client.execute_command
+
+
+@pytest.fixture
+def tls(nodes: Any, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    [node] = nodes(1)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    ours = authority.issue_cert("runner@example.com")
+    ours.cert_chain_pems[0].write_to_path(tmp_path / "ours.pem")
+    ours.private_key_pem.write_to_path(tmp_path / "ours.key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with Tunnel(node, context) as port:
+        yield {
+            "url": f"rediss://localhost:{port}",
+            "ca_file": str(tmp_path / "ca.pem"),
+            "cert_file": str(tmp_path / "ours.pem"),
+            "key_file": str(tmp_path / "ours.key"),
+        }
 
 
 @pytest.fixture

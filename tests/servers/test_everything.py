@@ -1,4 +1,8 @@
-"""On a cluster of three: everything a runner does works where each queue has a slot of its own."""
+"""Everything a runner does, on a cluster of three, as the user of deploy/runner.acl, and through TLS.
+
+On the cluster each queue has a slot of its own; the user may do what is in the file and no more; the server
+behind TLS has a certificate of a private authority and asks for one of ours.
+"""
 
 import asyncio
 from collections import Counter
@@ -6,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from jobs.payment import payment_state, process_payment
+from jobs.payment.sandbox import balance
 from runner import (
     Concurrency,
     Context,
@@ -24,7 +30,7 @@ from runner import (
 )
 from runner.app import Runner as App
 from runner.job import JobState
-from runner.settings import RedisGroup, Settings
+from runner.settings import PaymentsGroup, RedisGroup, Settings, WebhooksGroup
 from runner.wire.keys import keys_of
 from runner.wire.slots import slot_of
 
@@ -101,10 +107,10 @@ async def add_up(a: int, b: int) -> int:
 TASKS = (add, total, shaky, fails, waits, once, limited, narrow, only, durable)
 
 
-@pytest.fixture
-def runner(cluster: Any) -> App:
+@pytest.fixture(params=["cluster", "limited_user", "tls"])
+def runner(request: pytest.FixtureRequest) -> App:
     ran.clear()
-    redis = RedisGroup(url=cluster.url, cluster=True, allow_unsafe_server=True)
+    redis = RedisGroup(**request.getfixturevalue(request.param), allow_unsafe_server=True)
     return Runner(Settings(redis=redis, tasks=()), tasks=TASKS)
 
 
@@ -154,6 +160,24 @@ async def test_limits_locks_and_idempotency_hold(runner: App):
         assert ran["most"] <= 2
         await runner.limits.set("slow", "5/s")
         assert await runner.limits.take("slow")
+
+
+async def test_a_payment_is_charged_once(cluster: dict[str, Any], payments: dict[str, Any], gateway: Any):
+    """However many ask for it at once: one charge, and our word is the gateway's."""
+    runner = Runner(
+        Settings(
+            redis=RedisGroup(**cluster, allow_unsafe_server=True),
+            payments=PaymentsGroup(**payments),
+            webhooks=WebhooksGroup(allow=("127.0.0.0/8",)),
+            tasks=("jobs.payment", "jobs.webhook"),
+        )
+    )
+    async with runner.worker():
+        jobs = [await runner.enqueue(process_payment, "o-1", 1999, "EUR", "tok_visa") for _ in range(5)]
+        results = await asyncio.gather(*(job.result(10) for job in jobs))
+        assert {result["status"] for result in results} == {"succeeded"}
+        assert balance(gateway.ledger).charges["o-1"].charged == 1
+        assert balance(gateway.ledger).mismatches({"o-1": await payment_state(runner, "o-1")}) == []
 
 
 async def test_schedules_workflows_and_durable_steps_work(runner: App, wait_until: Any):
