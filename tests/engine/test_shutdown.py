@@ -142,7 +142,7 @@ async def test_a_cancellation_at_any_moment_leaves_nothing_stuck(
     yard: Any, hooks: bool, turns: int | None, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut off at the n-th command, for every n: each job is there, unharmed, or has ended; then all end."""
-    monkeypatch.setattr("runner.engine.worker.Link", CuttingLink)
+    monkeypatch.setattr("runner.wire.opening.Link", CuttingLink)
 
     async def hook(ctx: Any) -> None:
         await asyncio.sleep(0)
