@@ -27,6 +27,8 @@ logger = logging.getLogger("runner.workflow")
 
 T = TypeVar("T")
 
+AT_ONCE = 100
+"""Jobs that one script makes: a large group must not hold up the server for others by more than a few ms."""
 KEPT_ENDED = 10_000
 """Workflows that ended well which are listed."""
 
@@ -156,8 +158,8 @@ class Advancing:
     async def _enqueue(self, by_queue: dict[str, list[Entry]]) -> None:
         for queue, entries in by_queue.items():
             keys = keys_of(queue, self.layout)
-            for start in range(0, len(entries), MAX_BATCH):
-                await self._jobs.enqueue(keys, entries[start : start + MAX_BATCH], now_ms=self.now_ms)
+            for start in range(0, len(entries), AT_ONCE):
+                await self._jobs.enqueue(keys, entries[start : start + AT_ONCE], now_ms=self.now_ms)
             self.on_enqueued(keys)
 
     async def _open(self, workflow: str, group: str, start: int, by_queue: dict[str, list[Entry]]) -> str:
