@@ -198,7 +198,8 @@ async def test_a_tenant_beyond_its_bound_is_refused_whatever_full_means(runner_o
 async def test_a_dropped_job_ends_visibly(runner_of: Any) -> None:
     """drop_oldest: the oldest is a dead letter that says why, whoever waits for it hears so; replay it."""
     async with runner_of(max_waiting=2, when_full="drop_oldest") as runner:
-        first, *_ = [await runner.enqueue(plain, n) for n in range(4)]
+        # Keys in order: those of one millisecond go by their ids.
+        first, *_ = [await runner.enqueue(plain.using(key=f"job-{n}"), n) for n in range(4)]
         with pytest.raises(JobFailed, match="dropped"):
             await first.result(5)
         page = await runner.dead.find()
