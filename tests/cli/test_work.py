@@ -252,23 +252,41 @@ def _tasks_of(folder: Path, monkeypatch) -> dict:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["app.WorkerSetings"], "has no 'WorkerSetings'; did you mean WorkerSettings?"),
+        (["nothere.WorkerSettings"], "there is no module 'nothere' (looked in the current folder too)"),
+        (["app"], "expected module and class, such as app.worker.WorkerSettings"),
+        (["lacking.W"], "module 'lacking' cannot be imported: ModuleNotFoundError: No module named"),
+        (["failing.W"], "failing.py:2"),
+        (["garbled.W"], "module 'garbled' cannot be imported: SyntaxError"),
+        (["app.WorkerSettings", "--queues", "bulk"], "an arq settings class has its queue_name"),
+        (["--queues", "bulk,critcal"], "worker.queues has no 'critcal'; did you mean critical?"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_an_exit_code(folder, cli, monkeypatch, arguments, words):
+    """Whoever mistypes reads what is wrong and what would be right; nobody reads a traceback."""
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("RUNNER_TASKS", "mytasks")
+    for module in ("app", "mytasks"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    ended, out, err = cli("worker", *arguments)
+    told = err.splitlines()
+    assert (ended, out) == (2, "")
+    assert len(told) == 1, err
+    assert words in told[0]
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["app.WorkerSetings"], 2, "has no 'WorkerSetings'; did you mean WorkerSettings?"),
-        (["nothere.WorkerSettings"], 2, "there is no module 'nothere' (looked in the current folder too)"),
-        (["app"], 2, "expected module and class, such as app.worker.WorkerSettings"),
-        (["lacking.W"], 2, "module 'lacking' cannot be imported: ModuleNotFoundError: No module named"),
-        (["failing.W"], 2, "failing.py:2"),
-        (["garbled.W"], 2, "module 'garbled' cannot be imported: SyntaxError"),
         (["app.Empty"], 2, "Empty: the worker does not take these settings: at least one function"),
         (["app.Wrong"], 2, "Wrong: the worker does not take these settings"),
-        (["app.WorkerSettings", "--queues", "bulk"], 2, "an arq settings class has its queue_name"),
-        (["--queues", "bulk,critcal"], 2, "worker.queues has no 'critcal'; did you mean critical?"),
         (["app.Nowhere"], 3, "no server at 127.0.0.1:1"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_an_exit_code(workers, arguments, code, words):
-    """Whoever mistypes reads what is wrong and what would be right; nobody reads a traceback."""
+def test_so_is_one_that_shows_when_the_worker_is_made(workers, arguments, code, words):
+    """Settings that arq's constructor refuses, and a server that is not there, in a process of its own."""
     ended, err = workers.finish(*arguments)
     told = err.splitlines()
     assert ended == code, err
