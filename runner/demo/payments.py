@@ -13,6 +13,8 @@ from .watch import Watch
 MODULE = "jobs.payment"
 FAULTS = ("charge_drop", "drop", "charge_500", "conflict", "throttle", "truncated")
 GATEWAY_S = 0.3
+MOST_FAULTS = 0.25
+"""A gateway that errs more often is ill: its breaker would hold the payments up for minutes."""
 RETRY = "300ms,1s" + 30 * ",2s"
 """Waits of a payment of which nobody knows how it ended. After them comes a quarter of an hour: the demo's
 gateway errs so often that a shorter list would get there now and then."""
@@ -81,7 +83,7 @@ class Till:
             return
         kind = import_module(f"{MODULE}.sandbox").Sandbox
         with kind.start(
-            folder, "--latency", str(GATEWAY_S), "--share", str(share), "--mix", *FAULTS
+            folder, "--latency", str(GATEWAY_S), "--share", str(min(share, MOST_FAULTS)), "--mix", *FAULTS
         ) as sandbox:
             await runner.enqueue(import_module(MODULE).reconcile_payments)
             yield cls(runner, sandbox, count)
@@ -90,6 +92,11 @@ class Till:
     def is_over(self) -> bool:
         """Whether all have ended."""
         return self.watch is not None and self.watch.is_over
+
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return self.watch.ended if self.watch is not None else 0
 
     @property
     def is_half_way(self) -> bool:

@@ -155,8 +155,8 @@ class _Stage:
             moved, ended = began, 0
             while not (is_over := self._is_over(watch)) and time.monotonic() - moved < STALL_S:
                 await self._look(watch)
-                if watch.ended > ended:
-                    moved, ended = time.monotonic(), watch.ended
+                if (now_ended := self._ended(watch)) > ended:
+                    moved, ended = time.monotonic(), now_ended
                 moment = Moment.of(watch, enqueued=len(jobs), elapsed_s=time.monotonic() - began)
                 self._display.update(moment)
                 if self._plot.kill and not self._kills and self._is_half_way(watch, len(jobs)):
@@ -169,6 +169,9 @@ class _Stage:
 
     def _is_over(self, watch: Watch) -> bool:
         return watch.is_over and (self._till is None or self._till.is_over)
+
+    def _ended(self, watch: Watch) -> int:
+        return watch.ended + (self._till.ended if self._till is not None else 0)
 
     def _is_half_way(self, watch: Watch, webhooks: int) -> bool:
         return watch.ended >= webhooks / 2 if self._till is None else self._till.is_half_way
