@@ -19,7 +19,7 @@ demo: $(INSTALLED) ## 300 webhooks, 100 payments, a worker killed half-way; noth
 	@$(BIN)/runner demo --once
 
 test: $(INSTALLED) ## run the whole suite on a real server
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(INSTALLED) ## lint, formatting, types, and which module may import which
 	@$(BIN)/ruff check --quiet .

@@ -12,8 +12,9 @@ async def nothing(ctx) -> None: ...
 async def test_a_job_leaves_nothing_to_the_garbage_collector(yard):
     """No ring of references: a worker that makes one a job spends a fifth of its time collecting them."""
     await yard.drain(nothing)
-    # Twice, since a test before this one may leave behind something that dies only now.
-    assert min([await left_by(yard, 200), await left_by(yard, 200)]) < 100
+    # The difference: what a worker leaves when it ends depends on the moment. The least of two: so does what
+    # tests before this one have left.
+    assert min([await left_by(yard, 250) - await left_by(yard, 50) for _ in range(2)]) < 100
 
 
 async def left_by(yard, jobs: int) -> int:
