@@ -26,6 +26,7 @@ async def greet(ctx, name):
 
 async def nap(ctx, seconds):
     ctx["started"].set()
+    await ctx["redis"].set("napping", "1")
     await asyncio.sleep(seconds)
     return "slept"
 
@@ -164,10 +165,8 @@ async def test_sigterm_lets_a_running_job_end_and_exits_0(workers, redis_url, wa
     worker = workers.start("app.WorkerSettings")
     assert job is not None
 
-    async def is_running() -> bool:
-        return await job.status() is JobStatus.in_progress
-
-    await wait_until(is_running, "the job runs", 20)
+    # By the job's own word: one that is leased and has not begun when the signal comes is given back.
+    await wait_until(lambda: pool.get("napping"), "the job runs", 20)
     worker.send_signal(signal.SIGTERM)
     _, err = await asyncio.to_thread(worker.communicate, timeout=30)
     assert worker.returncode == 0, err
