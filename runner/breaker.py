@@ -24,9 +24,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from .errors import Delay, InvalidArguments, Snooze, seconds
-from .key_names import Key, checked_limit, fields_of, name_of, refuse_unknown
-from .outcome import Queued
+from .errors import Delay, InvalidArguments, seconds
+from .key_names import Key, checked_limit, fields_of, name_of, one_or_more, refuse_unknown
 
 Verdict = Literal["ok", "failed", "throttled", "none"]
 """What a call says of the other side; ``throttled``: it asked for a wait; ``none``: nothing."""
@@ -220,22 +219,5 @@ Breakers = Breaker | Sequence[Breaker]
 
 
 def breakers_of(declared: Breakers) -> tuple[Breaker, ...]:
-    """Give what ``breaker=`` names.
-
-    Raises:
-        TypeError: there is something else among them.
-    """
-    breakers = (declared,) if isinstance(declared, Breaker) else tuple(declared)
-    for each in breakers:
-        if not isinstance(each, Breaker):  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
-            msg = f"breaker= is a Breaker or a list of them, not {each!r}"
-            raise TypeError(msg)
-    return breakers
-
-
-class GateClosed(Snooze):
-    """Not now: a gate lets the job come back later. Spends no attempt, counts as no snooze."""
-
-    def __init__(self, queued: Queued) -> None:
-        super().__init__(queued.delay_ms / 1000, reason=queued.reason)
-        self.queued = queued
+    """Give what ``breaker=`` names; a TypeError when there is something else among them."""
+    return one_or_more("breaker", Breaker, declared)

@@ -9,7 +9,7 @@ import re
 import string
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .errors import InvalidArguments
@@ -18,6 +18,7 @@ MAX_BUCKET = 200
 """A bucket whose name is longer in bytes goes by its digest, so keys stay small whatever callers send."""
 
 
+T = TypeVar("T")
 Key = Callable[..., Any]
 """Gives what tells names apart out of the task's arguments, by their names."""
 
@@ -42,6 +43,20 @@ def refuse_unknown(where: str, template: str, functions: Iterable[Any], paramete
         has = ", ".join(known) or "none"
         msg = f"{where}: '{unknown[0]}' is not one of the task's parameters ({has})"
         raise ValueError(msg)
+
+
+def one_or_more(option: str, kind: type[T], declared: object) -> tuple[T, ...]:
+    """Give what an option of ``@task`` names: one of a kind, or several.
+
+    Raises:
+        TypeError: there is something else among them.
+    """
+    given = (declared,) if isinstance(declared, kind) else tuple(cast("Iterable[object]", declared))
+    for each in given:
+        if not isinstance(each, kind):
+            msg = f"{option}= is a {kind.__name__} or a list of them, not {each!r}"
+            raise TypeError(msg)
+    return cast("tuple[T, ...]", given)
 
 
 def checked_limit(name: str) -> str:

@@ -8,6 +8,8 @@ engine looks at exceptions.
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import Snooze
+
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
@@ -100,6 +102,14 @@ class Released:
 @dataclass(frozen=True, slots=True)
 class Lost:
     """Another worker holds the job: write nothing."""
+
+
+class NotYet(Snooze):
+    """Raised inside a call by a limit or a gate: it ends as ``queued``, and no attempt is spent."""
+
+    def __init__(self, queued: Queued) -> None:
+        super().__init__(queued.delay_ms / 1000, reason=queued.reason)
+        self.queued = queued
 
 
 Outcome = (

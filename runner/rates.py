@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
-from .errors import Delay, InvalidArguments, Snooze, seconds
-from .key_names import call, checked_limit, fields_of, name_of, refuse_unknown
-from .outcome import Queued
+from .errors import Delay, InvalidArguments, seconds
+from .key_names import call, checked_limit, fields_of, name_of, one_or_more, refuse_unknown
 
 EXACT = 2**53
 """Lua's numbers are doubles: whole ones are exact below this."""
@@ -271,18 +270,5 @@ RateLimits = RateLimit | Sequence[RateLimit]
 
 
 def limits_of(declared: RateLimits) -> tuple[RateLimit, ...]:
-    """Give what ``rate_limit=`` names: limits; a TypeError when there is something else among them."""
-    limits = (declared,) if isinstance(declared, RateLimit) else tuple(declared)
-    for each in limits:
-        if not isinstance(each, RateLimit):  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
-            msg = f"rate_limit= is a RateLimit or a list of them, not {each!r}"
-            raise TypeError(msg)
-    return limits
-
-
-class RateLimited(Snooze):
-    """Not now: a rate limit lets the job come back at its time. Spends no attempt, counts as no snooze."""
-
-    def __init__(self, queued: Queued) -> None:
-        super().__init__(queued.delay_ms / 1000, reason=queued.reason)
-        self.queued = queued
+    """Give what ``rate_limit=`` names; a TypeError when there is something else among them."""
+    return one_or_more("rate_limit", RateLimit, declared)

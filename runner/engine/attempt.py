@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import arq.worker
 import msgspec
 
-from ..breaker import GateClosed
 from ..context import Context
 from ..declared import upcasted
 from ..durable import Suspension
@@ -29,6 +28,7 @@ from ..outcome import (
     Dead,
     Failed,
     Lost,
+    NotYet,
     Outcome,
     Released,
     Retrying,
@@ -37,7 +37,6 @@ from ..outcome import (
     Succeeded,
     Suspended,
 )
-from ..rates import RateLimited
 from ..traces import THEIR_CARRIER
 from ..wire import codec
 
@@ -191,7 +190,7 @@ def classify(error: BaseException, attempt: Attempt) -> Outcome:
         error = meant
     if isinstance(error, Suspension | BaseExceptionGroup) and (end := _suspended(error)) is not None:
         return end
-    if isinstance(error, RateLimited | GateClosed):
+    if isinstance(error, NotYet):
         return error.queued
     if isinstance(error, Snooze):
         return Snoozed(round(error.delay_s * 1000), error.reason)

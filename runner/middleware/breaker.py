@@ -10,11 +10,11 @@ from functools import partial
 
 from .. import events
 from ..arguments import Parameters
-from ..breaker import Breaker, GateClosed, Health
+from ..breaker import Breaker, Health
 from ..errors import InvalidArguments
 from ..job import Attempt
 from ..key_names import bucket_of
-from ..outcome import Dead, Failed, Lost, Outcome, Queued, Retrying, Succeeded
+from ..outcome import Dead, Failed, Lost, NotYet, Outcome, Queued, Retrying, Succeeded
 from ..wire.gates import Admission, Call, GateScripts, Standing, Visit
 from ..wire.passing import TROUBLE
 from .chain import CallNext
@@ -74,7 +74,7 @@ class Gatekeeper:
         """Pass a gate around a block of a task. See ``Context.breaker``."""
         gates = [(bucket_of(key), breaker)]
         if (queued := await self.enter(attempt, gates)) is not None:
-            raise GateClosed(queued)
+            raise NotYet(queued)
         began, health = attempt.clock.monotonic(), Health("none")
         try:
             yield

@@ -13,8 +13,8 @@ from ..client.patience import patiently
 from ..errors import InvalidArguments, ServerError
 from ..job import Attempt
 from ..key_names import bucket_of
-from ..outcome import Cancelled, Dead, Outcome, Queued, Snoozed
-from ..rates import Claim, Rate, RateLimit, RateLimited
+from ..outcome import Cancelled, Dead, NotYet, Outcome, Queued, Snoozed
+from ..rates import Claim, Rate, RateLimit
 from ..wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, Answer, Cut, LimitScripts, Mode, Take, Want
 from ..wire.passing import TROUBLE, is_passing
 from .breaker import heard
@@ -101,7 +101,7 @@ class Limiter:
         queued = await self.pass_(attempt, [Claim(limit, bucket_of(bucket), limit.checked(cost))])
         attempt.has_turn = False
         if queued is not None:
-            raise RateLimited(queued)
+            raise NotYet(queued)
 
     async def _take(self, mode: Mode, claims: Sequence[Claim]) -> Answer:
         wants = [
