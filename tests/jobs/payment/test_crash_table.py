@@ -47,11 +47,6 @@ def empty_databases(server, database_numbers):
     return take
 
 
-async def dies(process) -> int:
-    await asyncio.to_thread(process.join, 20)
-    return process.exitcode
-
-
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_payment_is_charged_once_whatever_dies_when(
     point, workers, gateways, settings_for, runner_for, empty_databases
@@ -67,7 +62,7 @@ async def test_a_payment_is_charged_once_whatever_dies_when(
         runner = await runner_for(settings)
         job = await runner.enqueue(process_payment, order, 1999, "EUR", "tok_visa")
         first = workers.start_worker(settings, point)
-        died = await dies(first)
+        died = await workers.death_of(first)
         second = workers.start_worker(settings)
         try:
             result = await job.result(25)

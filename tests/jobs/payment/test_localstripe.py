@@ -121,8 +121,7 @@ async def test_a_gateway_that_ignores_keys_charges_once_all_the_same(
         batch = [order for order in orders if order.startswith(point)]
         jobs = [await runner.enqueue(process_payment, order, 1999, "EUR", card) for order in batch]
         crashing = workers.start_worker(settings, point)
-        await asyncio.to_thread(crashing.join, 30)
-        assert crashing.exitcode == -9
+        assert await workers.death_of(crashing) == -9
         with working(workers, settings):
             results += [await job.result(20) for job in jobs]
     with working(workers, settings):

@@ -34,6 +34,22 @@ def start_worker(settings: dict, crash_at: str = ""):
     return process
 
 
+async def death_of(process, within_s: float = 30) -> int:
+    """Wait until a process is dead, in the one thread that ever asks for its exit code.
+
+    The fork server tells that code once. Starting a process asks for the codes of all others: a ``join`` in
+    another thread at the same moment finds nothing to read, and Python says 255.
+    """
+    dead = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(process.sentinel, dead.set)
+    try:
+        await asyncio.wait_for(dead.wait(), within_s)
+    finally:
+        loop.remove_reader(process.sentinel)
+    return process.exitcode
+
+
 def run_worker(settings: dict, crash_at: str) -> None:
     if crash_at:
         _lay(crash_at, settings["payments"]["url"])
