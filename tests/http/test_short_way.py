@@ -11,18 +11,21 @@ async def test_an_exchange_leaves_nothing_to_the_garbage_collector(client, recei
     """No ring of references: with one a delivery, collecting them took longer than delivering."""
     async with receivers.Receiver(receivers.answers()) as receiver:
 
-        async def once():
-            return await exchange(client, "POST", receiver.url, content=b"{}", timeout_s=20)
+        async def left_by(exchanges: int) -> int:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(exchanges):
+                    assert isinstance(
+                        await exchange(client, "POST", receiver.url, content=b"{}", timeout_s=20), Answer
+                    )
+                return gc.collect()
+            finally:
+                gc.enable()
 
-        assert isinstance(await once(), Answer)
-        gc.collect()
-        gc.disable()
-        try:
-            for _ in range(20):
-                await once()
-            assert gc.collect() < 20
-        finally:
-            gc.enable()
+        await left_by(1)
+        # The difference, and the least of two: what tests before this one have left may end meanwhile.
+        assert min([await left_by(100) - await left_by(20) for _ in range(2)]) < 40
 
 
 async def test_what_is_to_be_done_around_a_request_is_done(client, receivers):
