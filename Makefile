@@ -18,8 +18,9 @@ install: $(INSTALLED) ## install everything into .venv (again only when versions
 demo: $(INSTALLED) ## 300 webhooks, 100 payments, a worker killed half-way; nothing lost, nothing twice
 	@$(BIN)/runner demo --once
 
+# The suite starts more than a hundred processes of ours: without compiled modules each compiles hundreds of them anew.
 test: $(INSTALLED) ## run the whole suite on a real server
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(INSTALLED) ## lint, formatting, types, and which module may import which
 	@$(BIN)/ruff check --quiet .
