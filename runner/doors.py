@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from .client import Client
 from .dead_letters import DeadLetters
+from .destinations import DestinationDoor
 from .errors import Delay
 from .explain import Explanation
 from .health import Health
@@ -18,7 +19,7 @@ from .registry import Registry
 from .schedules.door import Schedules
 from .schedules.schedule import Schedule
 from .settings import Settings
-from .wire.keys import keys_of
+from .wire.keys import Keys, keys_of
 from .workflow.door import StartOptions, Workflows
 from .workflow.handle import Workflow
 
@@ -108,15 +109,26 @@ class Doors(ABC):
     def limits(self) -> Limits:
         """Limits, weights and gates, inside ``async with runner``: take by hand, change for all workers."""
         settings = self.settings
-        queues = dict.fromkeys([*settings.worker.queues, *(task.queue for task in self.registry)])
         return Limits(
             self.client.execute,
             layout=settings.redis.key_layout,
             settings={name: table.as_rate() for name, table in settings.rate_limits.items()},
             declared=[limit for task in self.registry for limit in task.rate_limits],
-            queues=[keys_of(name, settings.redis.key_layout) for name in queues],
+            queues=self._called_from,
             concurrency=known_limits(settings, self.registry),
         )
+
+    @property
+    def destinations(self) -> DestinationDoor:
+        """How well the other sides are that jobs call, inside ``async with runner``."""
+        return DestinationDoor(self.client.execute, self._called_from)
+
+    @property
+    def _called_from(self) -> list[Keys]:
+        """The queues of settings, and those that tasks name."""
+        settings = self.settings
+        names = dict.fromkeys([*settings.worker.queues, *(task.queue for task in self.registry)])
+        return [keys_of(name, settings.redis.key_layout) for name in names]
 
     @property
     def health(self) -> Health:

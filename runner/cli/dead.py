@@ -21,6 +21,7 @@ from .connected import actor, run
 from .dead_options import (
     All,
     Cursor,
+    Destination,
     DryRun,
     Error,
     Host,
@@ -49,7 +50,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One object.")]
 @app.command("list")
 def list_(
     task: Task = "", reason: Reason = "", error: Error = "", host: Host = "", text: Text = "",
-    queue: Queue = None, since: Since = None, until: Until = None,
+    destination: Destination = "", queue: Queue = None, since: Since = None, until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Letters at most.")] = 50,
     look: Annotated[int, typer.Option(min=1, help="Letters to look at, at most.")] = 10_000,
     cursor: Cursor = "",
@@ -58,7 +59,7 @@ def list_(
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One object a letter and line.")] = False,
 ) -> None:  # fmt: skip
     """List dead letters, newest first; prints the cursor to go on with to stderr."""
-    wanted = filter_of(task, reason, error, host, text, since, until)
+    wanted = filter_of(task, reason, error, host, text, since, until, destination)
 
     async def read(dead: DeadLetters) -> None:
         order = "oldest" if oldest else "newest"
@@ -93,7 +94,8 @@ def show(
 def replay(
     ids: Ids = None,
     task: Task = "", reason: Reason = "", error: Error = "", host: Host = "", text: Text = "",
-    queue: Queue = None, since: Since = None, until: Until = None, everything: All = False,
+    destination: Destination = "", queue: Queue = None, since: Since = None, until: Until = None,
+    everything: All = False,
     edit: Annotated[
         list[str] | None, typer.Option(metavar="NAME=JSON", help="Another value for an argument.")
     ] = None,
@@ -104,7 +106,7 @@ def replay(
 ) -> None:  # fmt: skip
     """Make dead letters jobs again: by id, or all that a filter wants, oldest first."""
     changes, pace = read_edit(edit, args, kwargs), read_rate(rate)
-    wanted = filter_of(task, reason, error, host, text, since, until)
+    wanted = filter_of(task, reason, error, host, text, since, until, destination)
     if ids:
         _run(lambda dead: _each(ids, lambda one: dead.replay(one, queue=queue, edit=changes), "replayed"))
         return
@@ -140,11 +142,11 @@ def discard(
 @app.command()
 def purge(
     task: Task = "", reason: Reason = "", error: Error = "", host: Host = "", text: Text = "",
-    queue: Queue = None, since: Since = None, until: Until = None, everything: All = False,
-    dry_run: DryRun = False, cursor: Cursor = "", yes: Yes = False,
+    destination: Destination = "", queue: Queue = None, since: Since = None, until: Until = None,
+    everything: All = False, dry_run: DryRun = False, cursor: Cursor = "", yes: Yes = False,
 ) -> None:  # fmt: skip
     """Delete all dead letters that a filter wants for good; the count has to be typed back."""
-    wanted = filter_of(task, reason, error, host, text, since, until)
+    wanted = filter_of(task, reason, error, host, text, since, until, destination)
     refuse_unless(everything or queue is not None or wanted != Filter(), "name a filter, or --all")
 
     async def act(dead: DeadLetters) -> None:
@@ -166,10 +168,10 @@ def purge(
 def export(
     file: Annotated[Path | None, typer.Argument(help="Must not exist yet; none: stdout.")] = None,
     task: Task = "", reason: Reason = "", error: Error = "", host: Host = "", text: Text = "",
-    queue: Queue = None, since: Since = None, until: Until = None,
+    destination: Destination = "", queue: Queue = None, since: Since = None, until: Until = None,
 ) -> None:  # fmt: skip
     """Write dead letters as lines of JSON, payloads byte for byte, oldest first."""
-    wanted = filter_of(task, reason, error, host, text, since, until)
+    wanted = filter_of(task, reason, error, host, text, since, until, destination)
     refuse_unless(file is None or not file.exists(), f"{file} is there already")
 
     async def act(dead: DeadLetters) -> int:

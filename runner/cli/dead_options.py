@@ -1,14 +1,13 @@
 """What the commands of ``runner dead`` are asked with, and how it is read."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from ..clock import SYSTEM_CLOCK
 from ..dead_letters import Edit, Filter
-from ..settings.units import parse_duration
+from ..settings.units import parse_moment
 from .asking import read_json, refuse_unless
 from .completing import queue_names
 
@@ -18,6 +17,9 @@ Reason = Annotated[str, typer.Option(help="Why it died: max_tries, gave_up, pois
 Error = Annotated[str, typer.Option(help="Class of the last error, with or without module; * and ?.")]
 Host = Annotated[str, typer.Option(help="Host of a URL among the arguments; * and ?.")]
 Text = Annotated[str, typer.Option(help="Anywhere in id, arguments, error.")]
+Destination = Annotated[
+    str, typer.Option(metavar="KEY", help="Key of a breaker that the call passes, as host:example.com.")
+]
 Queue = Annotated[str | None, typer.Option(help="Of this queue only.", autocompletion=queue_names)]
 Since = Annotated[
     str | None, typer.Option(metavar="WHEN", help="Died then or later: 2h (ago), 2026-11-05T10:00Z.")
@@ -33,10 +35,17 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
 
 
 def filter_of(
-    task: str, reason: str, error: str, host: str, text: str, since: str | None, until: str | None
+    task: str,
+    reason: str,
+    error: str,
+    host: str,
+    text: str,
+    since: str | None,
+    until: str | None,
+    destination: str = "",
 ) -> Filter:
     """Make a filter of the options."""
-    return Filter(task, reason, error, host, text, _moment(since), _moment(until))
+    return Filter(task, reason, error, host, text, _moment(since), _moment(until), destination)
 
 
 def read_rate(text: str) -> float:
@@ -67,12 +76,7 @@ def _moment(text: str | None) -> int:
     if text is None:
         return 0
     try:
-        return SYSTEM_CLOCK.now_ms() - round(parse_duration(text) * 1000)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        msg = f"a moment is a time ago (30m, 2h, 7d) or as 2026-11-05T10:00Z; not {text!r}"
+        return parse_moment(text, now_ms=SYSTEM_CLOCK.now_ms())
+    except ValueError as error:
+        msg = f"expected {error}, not {text!r}"
         raise typer.BadParameter(msg) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -5,6 +5,7 @@ app.py       the ASGI app: what is behind which path, and what a wrong request g
 asked.py     one request that was let in
 pages.py     queues, jobs, workers, settings: read
 failures.py  dead letters, grouped; what replays them
+destinations.py  the other sides that jobs call
 rules.py     schedules, limits, workflows: read
 acts.py      every change
 runs.py      replays of many letters, in this process

@@ -6,7 +6,7 @@ from ..clock import SYSTEM_CLOCK
 from ..dead_letters import DeadLetters
 from ..queues import Queues
 from .asked import Asked, Done
-from .failures import FIELDS, RATES, wanted_of
+from .failures import RATES, given_of, wanted_of
 
 Act = Callable[[Asked], Awaitable[Done]]
 
@@ -80,7 +80,7 @@ async def replay_many(asked: Asked) -> Done:
         counts_only=asked.text("only") == "count",
         expected=int(expected) if expected.isdigit() and len(expected) < 12 else 0,
         now_ms=SYSTEM_CLOCK.now_ms(),
-        given={name: asked.text(name) for name in FIELDS if asked.text(name)},
+        given=given_of(asked),
     )
     return Done("run", given={"id": run.id})
 
@@ -109,20 +109,27 @@ async def run_schedule(asked: Asked) -> Done:
     return Done("schedules", "made")
 
 
+def _gate(asked: Asked, said: str) -> Done:
+    """Go back to where it was asked for: the page of the destination, or that of all limits."""
+    if asked.text("from") == "destination":
+        return Done("destination", said, {"key": asked.needed("key")})
+    return Done("limits", said)
+
+
 async def pause_gate(asked: Asked) -> Done:
     why = f"paused by {asked.by}"
     await asked.doors.limits.pause(asked.needed("key"), asked.text("for", "5m"), why=why)
-    return Done("limits", "paused")
+    return _gate(asked, "paused")
 
 
 async def resume_gate(asked: Asked) -> Done:
     await asked.doors.limits.resume(asked.needed("key"))
-    return Done("limits", "resumed")
+    return _gate(asked, "resumed")
 
 
 async def reset_gate(asked: Asked) -> Done:
     await asked.doors.limits.reset(asked.needed("key"))
-    return Done("limits", "reset")
+    return _gate(asked, "reset")
 
 
 async def cancel_workflow(asked: Asked) -> Done:

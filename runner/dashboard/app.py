@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..wire.passing import TROUBLE
 from ..workflow.failure import UnknownWorkflow
-from . import failures, pages, rules
+from . import destinations, failures, pages, rules
 from .access import Authorize, Forbidden, admit
 from .acts import ACTS, Act
 from .asked import Asked, Desk, Done, NotHere, Page, form_of
@@ -47,6 +47,8 @@ PAGES: dict[str, Show] = {
     "dead": failures.dead,
     "replay": failures.replay,
     "run": failures.run,
+    "destinations": destinations.destinations,
+    "destination": destinations.destination,
     "schedules": rules.schedules,
     "limits": rules.limits,
     "workflows": rules.workflows,

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from ..clock import SYSTEM_CLOCK
 from ..dead_letters import Filter, Letter
+from ..settings.units import parse_moment
 from .asked import Asked, NotHere, Page
 from .shown import error_text, line_of
 
@@ -16,8 +18,7 @@ COUNTED = 1000
 PER_PAGE = 50
 MOST_GROUPS = 100
 
-SINCE_S = {"": 0, "1h": 3600, "24h": 86_400, "7d": 7 * 86_400}
-FIELDS = ("task", "reason", "error", "host", "text", "queue", "since")
+FIELDS = ("task", "reason", "error", "host", "destination", "text", "queue", "since")
 RATES = {"10": 10.0, "100": 100.0, "1000": 1000.0, "": None}
 
 
@@ -48,24 +49,30 @@ def wanted_of(asked: Asked) -> tuple[Filter, str | None]:
     """Make a filter, and the queue, of what a page or a form was asked with.
 
     Raises:
-        ValueError: it is no time of those that there are.
+        ValueError: since is no time.
     """
-    since = asked.text("since")
-    if since not in SINCE_S:
-        msg = f"since is one of {', '.join(filter(None, SINCE_S))}, not '{since[:20]}'"
-        raise ValueError(msg)
     wanted = Filter(
         task=asked.text("task"),
         reason=asked.text("reason"),
         error=asked.text("error"),
         host=asked.text("host"),
         text=asked.text("text"),
-        since_ms=SYSTEM_CLOCK.now_ms() - SINCE_S[since] * 1000 if since else 0,
+        since_ms=_since_ms(asked.text("since")),
+        destination=asked.text("destination"),
     )
     return wanted, asked.text("queue") or None
 
 
-def _given(asked: Asked) -> dict[str, str]:
+def _since_ms(since: str) -> int:
+    try:
+        return parse_moment(since, now_ms=SYSTEM_CLOCK.now_ms()) if since else 0
+    except ValueError as error:
+        msg = f"since: expected {error}, not '{since[:30]}'"
+        raise ValueError(msg) from None
+
+
+def given_of(asked: Asked) -> dict[str, str]:
+    """Give the fields of the filter that a page or a form was asked with."""
     return {name: asked.text(name) for name in FIELDS if asked.text(name)}
 
 
@@ -77,17 +84,16 @@ async def dead(asked: Asked) -> Page:
     some = await door.find(wanted, queue=queue, limit=GROUPED, look=GROUPED) if not cursor else None
     standings = await door.standings(queue)
     values = {
-        "groups": [] if some is None else groups_of(some.letters, _given(asked)),
+        "groups": [] if some is None else groups_of(some.letters, given_of(asked)),
         "looked": 0 if some is None else some.looked,
         "is_all": some is not None and not some.cursor,
         "total": sum(each.count for each in standings),
         "rows": [_row(asked, letter) for letter in page.letters],
         "cursor": page.cursor,
         "wanted": wanted,
-        "given": _given(asked),
-        "query": urlencode(_given(asked)),
+        "given": given_of(asked),
+        "query": urlencode(given_of(asked)),
         "queues": asked.doors.inspector.queue_names,
-        "since": SINCE_S,
         "audit": await door.audit(limit=10),
         "runs": list(asked.desk.runs.all.values())[:-6:-1],
         "is_first": not cursor,
@@ -123,16 +129,19 @@ def _row(asked: Asked, letter: Letter) -> dict[str, object]:
 
 
 async def replay(asked: Asked) -> Page:
-    """How many a replay would touch, before it does."""
+    """How many a replay would touch, before it does: from a moment on that stays the same."""
     wanted, queue = wanted_of(asked)
+    given = given_of(asked)
+    if wanted.since_ms:
+        given["since"] = f"{datetime.fromtimestamp(wanted.since_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     page = await asked.doors.dead.find(wanted, queue=queue, limit=COUNTED, look=COUNTED)
     values = {
         "count": len(page.letters),
         "is_all": not page.cursor,
         "looked": page.looked,
         "rows": [_row(asked, letter) for letter in page.letters[:5]],
-        "given": _given(asked),
-        "query": urlencode(_given(asked)),
+        "given": given,
+        "query": urlencode(given),
     }
     return Page("replay", "Replay", values, is_live=False)
 

@@ -44,6 +44,7 @@ NAV = (
     ("", "Overview"),
     ("queues", "Queues"),
     ("dead", "Failures"),
+    ("destinations", "Destinations"),
     ("schedules", "Schedules"),
     ("limits", "Limits"),
     ("workflows", "Workflows"),
@@ -87,7 +88,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("span", "utc", "since", "count", "rate", "size"):
+    for name in ("span", "utc", "since", "count", "rate", "size", "percent"):
         made.filters[name] = getattr(words, name)
     made.filters["exact"] = escape  # escaped, and else as it is: for fields that come back
     return made

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+from ..wire.destinations import BOUNDS_MS
+
+LONGEST_MS = BOUNDS_MS[-1]
 _SPANS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -45,6 +48,21 @@ def rate(per_s: float) -> str:
     if per_s == 0:
         return "0/s"
     return f"{per_s:.0f}/s" if per_s >= 10 else f"{per_s:.1f}/s" if per_s >= 1 else f"{per_s * 60:.1f}/min"
+
+
+def percent(share: float | None) -> str:
+    """Write a share; never 100 when something is missing, never 0 when something is there."""
+    if share is None:
+        return "–"
+    tenths = min(999, max(1, int(share * 1000))) if 0 < share < 1 else round(share * 1000)
+    return f"{tenths / 10:.1f}".removesuffix(".0") + "\u202f%"
+
+
+def within(bound_ms: float | None) -> str:
+    """Say within which bound calls ended."""
+    if bound_ms is None:
+        return "–"
+    return f"> {span(LONGEST_MS / 1000)}" if bound_ms > LONGEST_MS else f"≤ {span(bound_ms / 1000)}"
 
 
 def size(number: int) -> str:

@@ -9,6 +9,7 @@ from ..registry import Registry
 from ..wire.dead_scripts import MAX_LETTERS, Answer, DeadScripts, new_op
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.scripts import Execute
+from .destination import wanting
 from .edit import Edit, edited_payload, without_expiry
 from .letter import Filter, Letter, letter_of, number
 from .reading import Order, Page, Standing, read_page
@@ -77,10 +78,9 @@ class DeadLetters:
         Raises:
             ValueError: the cursor belongs to another list.
         """
-        keys = self._keys(queue)
-        return await read_page(
-            self._scripts, keys, wanted, cursor=cursor, limit=limit, look=look, order=order
-        )
+        options: dict[str, Any] = {"cursor": cursor, "limit": limit, "look": look, "order": order}
+        is_wanted = wanting(wanted, self._registry() if wanted.destination else None)
+        return await read_page(self._scripts, self._keys(queue), wanted, is_wanted=is_wanted, **options)
 
     async def show(self, job_id: str, *, queue: str | None = None) -> Letter:
         """Give all that is kept of one letter; two round trips.

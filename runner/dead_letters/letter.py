@@ -69,6 +69,7 @@ class Filter:
         error: class of the last error, with or without its module: ``httpx.ConnectError``, ``ConnectError``.
         host: host of a URL among the arguments: ``*.example.com``.
         text: found anywhere in id, payload, last error, in any case.
+        destination: key of a breaker of the task, which the call passes: ``host:example.com``; no ``*``.
         since_ms: died then or later; epoch milliseconds.
         until_ms: died then or earlier; 0 for now.
     """
@@ -80,14 +81,15 @@ class Filter:
     text: str = ""
     since_ms: int = 0
     until_ms: int = 0
+    destination: str = ""
 
     @property
     def takes_all(self) -> bool:
         """Whether only the time decides."""
-        return not (self.task or self.reason or self.error or self.host or self.text)
+        return not (self.task or self.reason or self.error or self.host or self.text or self.destination)
 
     def matches(self, letter: Letter) -> bool:
-        """Say whether a letter of the right time is meant."""
+        """Say whether a letter of the right time is meant; its destination is looked at elsewhere."""
         kind = letter.error.get("type", "")
         return (
             (not self.task or fnmatchcase(letter.task, self.task))

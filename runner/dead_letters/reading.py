@@ -1,6 +1,6 @@
 """Reading dead letters page by page, out of millions: every call looks at a bounded number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -69,6 +69,7 @@ async def read_page(
     limit: int,
     look: int,
     order: Order,
+    is_wanted: Callable[[Letter], bool],
 ) -> Page:
     """Read until ``limit`` letters are found, ``look`` were looked at, or the last queue ends.
 
@@ -87,7 +88,7 @@ async def read_page(
             looked += 1
             place = replace(place, after=Position(row.entered_at_ms, row.job_id))
             letter = letter_of_row(row, place.queue)
-            if wanted.matches(letter):
+            if is_wanted(letter):
                 found.append(letter)
                 if len(found) == limit:
                     return Page(found, place.cursor, looked)

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from arq.cron import CronJob
@@ -17,6 +17,7 @@ from ..middleware.breaker import Gatekeeper
 from ..middleware.effects import Effects
 from ..middleware.rate_limit import Limiter
 from ..wire.bell import Bell
+from ..wire.destinations import DestinationScripts
 from ..wire.gates import GateScripts
 from ..wire.keys import Keys, keys_of, keys_of_arq_queue
 from ..wire.limits import LimitScripts
@@ -87,11 +88,21 @@ def shared_by_jobs(
     }
 
 
+def telling_more(shared: Mapping[str, Any]) -> Callable[[], Awaitable[None]]:
+    """Give what tells of the calls of this worker's jobs, beside that it lives."""
+
+    async def tell() -> None:
+        await shared["gates"].tell_destinations()
+
+    return tell
+
+
 async def let_go(shared: Mapping[str, Any]) -> None:
     """End what the jobs of a worker shared; nothing runs any more."""
     if "gates" in shared:
         await shared["isolation"].close()
         await shared["gates"].settled()
+        await shared["gates"].tell_destinations()
         await shared["effects"].close()
 
 
@@ -103,8 +114,11 @@ def limiter_of(options: EngineOptions, execute: Execute) -> Limiter:
 
 def gatekeeper_of(queues: Sequence[ServedQueue], execute: Execute) -> Gatekeeper:
     """Give what asks and tells the gates of this worker's queues."""
-    scripts = {each.keys.queue: GateScripts(execute, each.keys) for each in queues}
-    return Gatekeeper(scripts, {each.keys.queue: each.keys.name for each in queues})
+    return Gatekeeper(
+        {each.keys.queue: GateScripts(execute, each.keys) for each in queues},
+        {each.keys.queue: each.keys.name for each in queues},
+        {each.keys.queue: DestinationScripts(execute, each.keys) for each in queues},
+    )
 
 
 def effects_of(options: EngineOptions, execute: Execute, redis: Redis, running: Running) -> Effects:

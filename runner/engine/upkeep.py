@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..clock import SYSTEM_CLOCK
@@ -46,6 +46,7 @@ class Upkeep:
         on_tick: called after each tick, to look at what pushes may have missed.
         retention: how long dead letters stay.
         rules: of lanes and gates, by queue name, to be written again where they are gone.
+        tell_more: what else is told with the word that the worker lives.
     """
 
     execute: Execute
@@ -58,6 +59,7 @@ class Upkeep:
     on_tick: Callable[[], None]
     retention: Retention
     rules: Rules
+    tell_more: Callable[[], Awaitable[None]]
     cursor: dict[str, int] = field(default_factory=dict[str, int])
 
     async def run(self, tracking: AnyTracking, presence: Presence | None) -> None:
@@ -92,13 +94,14 @@ class Upkeep:
             self.running.release_unstarted()
         if presence is not None and ticks % PRESENCE_EVERY == 0:
             completed, failed, retried = self.counts()
-            await presence.tell(
+            telling = presence.tell(
                 running=len(self.running.attempts),
                 completed=completed,
                 failed=failed,
                 retried=retried,
                 now_ms=SYSTEM_CLOCK.now_ms(),
             )
+            await asyncio.gather(telling, self.tell_more())  # one trip
         if ticks % IDLE_MAINTAIN_EVERY == 1:
             for keys in self.keys.values():
                 await restore_rules(keys, self.rules, self.execute)

@@ -97,6 +97,7 @@ class Worker(CronWorker):
             on_tick=lambda: self._note_changed([]),
             retention=self.options.retention,
             rules=self.options.rules,
+            tell_more=build.telling_more(self.ctx),
         )
         self._serving = self._make_serving()
 

@@ -15,6 +15,7 @@ from ..errors import InvalidArguments
 from ..job import Attempt
 from ..key_names import bucket_of
 from ..outcome import Dead, Failed, Lost, NotYet, Outcome, Queued, Retrying, Succeeded
+from ..wire.destinations import DestinationScripts
 from ..wire.gates import Admission, Call, GateScripts, Standing, Visit
 from ..wire.passing import TROUBLE
 from .chain import CallNext
@@ -34,11 +35,18 @@ class Gatekeeper:
     Args:
         scripts: by the queue's key.
         names: of the queues, by the same.
+        destinations: what is kept of each queue's calls, by the same.
     """
 
-    def __init__(self, scripts: Mapping[str, GateScripts], names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        scripts: Mapping[str, GateScripts],
+        names: Mapping[str, str],
+        destinations: Mapping[str, DestinationScripts],
+    ) -> None:
         self._scripts = scripts
         self._names = names
+        self._destinations = destinations
 
     async def enter(self, attempt: Attempt, gates: Gates) -> Queued | None:
         """Let a job through, or say when it is to come back. A server that is away lets it through."""
@@ -54,6 +62,7 @@ class Gatekeeper:
     def report(self, attempt: Attempt, gates: Gates, told: Sequence[Health], took_s: float) -> None:
         """Tell gates how a call went. Costs the job no wait; a server that is away is not told."""
         for (key, breaker), health in zip(gates, told, strict=True):
+            self._destinations[attempt.queue].note(key, health.verdict, took_s)
             call = Call(
                 key=key,
                 job_id=attempt.job_id,
@@ -91,6 +100,13 @@ class Gatekeeper:
             for scripts in self._scripts.values():
                 await scripts.report.settled()
             await asyncio.sleep(0)
+
+    async def tell_destinations(self) -> None:
+        """Tell the server what was counted of calls; what a server that is away misses is not told again."""
+        telling = [each.tell() for each in self._destinations.values()]
+        for error in await asyncio.gather(*telling, return_exceptions=True):
+            if isinstance(error, Exception):
+                logger.debug("calls of this worker were not told: %s", error)
 
     def _note(self, queue: str, call: Call, telling: "asyncio.Future[Standing]") -> None:
         if telling.cancelled():

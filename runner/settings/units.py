@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
@@ -47,6 +48,24 @@ def parse_duration(value: object) -> float:
     if not 0 <= seconds < math.inf:
         raise wrong
     return seconds
+
+
+def parse_moment(text: str, *, now_ms: int) -> int:
+    """Give epoch milliseconds for a time ago (``"30m"``) or ``"2026-11-05T10:00Z"``; UTC without a zone.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return now_ms - round(parse_duration(text) * 1000)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        msg = "a time ago (30m, 2h, 7d) or a moment such as 2026-11-05T10:00Z"
+        raise ValueError(msg) from None
 
 
 def parse_size(value: object) -> int:

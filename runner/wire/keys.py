@@ -35,6 +35,9 @@
     runner:<name>:gate:<key>     runner:{<name>}:gate:<key>    HASH    ours   a gate: closed until, why; PX
     runner:<name>:probes:<key>   …                             ZSET    ours   jobs let through -> until ms
     runner:<name>:gates          …                             ZSET    ours   gates that hold jobs up
+    runner:<name>:calls          …                             ZSET    ours   destination -> last heard of ms
+    runner:<name>:calls-failed   …                             ZSET    ours   destination -> last failure ms
+    runner:<name>:calls:<key>    …                             HASH    ours   calls by minute and hour, PX
     runner:once:<digest>         runner:{effects}:once:<…>     STRING  ours   an idempotency record
     runner:lock:<name>           runner:{effects}:lock:<name>  STRING  ours   a lock's holder and fence
     runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
@@ -150,6 +153,20 @@ class Keys:
     def gate(self, key: str) -> str:
         """A gate."""
         return f"{self.here}gate:{key}"
+
+    @property
+    def destinations(self) -> str:
+        """ZSET of destinations, by when one was last heard of."""
+        return self.here + "calls"
+
+    @property
+    def destinations_failed(self) -> str:
+        """ZSET of destinations that failed, by when one last did."""
+        return self.destinations + "-failed"
+
+    def destination(self, key: str) -> str:
+        """Calls to a destination."""
+        return f"{self.here}calls:{key}"
 
     @property
     def schedules(self) -> str:

@@ -49,8 +49,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         )
 
 
-@task(max_tries=1)
+@task(max_tries=1, breaker=Breaker("to", key=lambda url: url, open_after=999, volume=9999))
 async def deliver(ctx: Context, url: str, payload: dict[str, Any], api_key: str = "") -> None:
+    ctx.report_health("failed")
     raise GiveUp(f"answered 503, token=hunter2 {url}")
 
 

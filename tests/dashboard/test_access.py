@@ -148,10 +148,11 @@ async def test_wrong_requests_are_told_what_is_wrong(browse: Browse) -> None:
         ("/queue?name=default&state=lost", 400, "there is no list of"),
         ("/queue?name=default&cursor=x", 400, "the cursor"),
         ("/dead?cursor=x/y", 400, "the cursor"),
-        ("/dead?since=ever", 400, "since is one of"),
+        ("/dead?since=ever", 400, "since: expected a time ago"),
         ("/workflow?id=nope", 404, "there is no workflow"),
         ("/workflows?state=odd", 400, "workflows are listed as"),
         ("/run?id=nope", 404, "there is no such run"),
+        ("/destination", 400, "needs"),
         ("/job", 400, "needs"),
     ):
         answer = await client.get(path)

@@ -18,7 +18,7 @@ from runner.workflow.flat import lay_flat
 from runner.workflow.picture import MOST_NODES, Box, box_of
 
 Browse = Callable[..., httpx.AsyncClient]
-ALONE = [path for path in PAGES if path not in ("queue", "job", "run", "workflow")]
+ALONE = [path for path in PAGES if path not in ("queue", "job", "run", "destination", "workflow")]
 
 
 async def shown(client: httpx.AsyncClient, path: str) -> str:

@@ -26,9 +26,11 @@ from runner.breaker import Health, health_of
 from runner.middleware.breaker import Gatekeeper, heard
 from runner.outcome import Cancelled, Failed, Queued, Retrying, Snoozed, Succeeded
 from runner.settings.model import RedisGroup, WorkerGroup
+from runner.wire.destinations import DestinationScripts
 from runner.wire.keys import keys_of
 
 KEYS = keys_of("default")
+HEARD: Any = {KEYS.queue: DestinationScripts(None, KEYS)}  # type: ignore[arg-type]
 Make = Callable[..., Runner]
 
 
@@ -232,7 +234,7 @@ async def test_calls_of_one_moment_are_told_in_one_script_call(redis: Any) -> No
         return await redis.execute_command(*command)
 
     scripts = GateScripts(execute, KEYS)
-    keeper = Gatekeeper({KEYS.queue: scripts}, {KEYS.queue: "default"})
+    keeper = Gatekeeper({KEYS.queue: scripts}, {KEYS.queue: "default"}, HEARD)
     attempts = [_attempt(str(n)) for n in range(500)]
     gates = [("k", Breaker("k"))]
     await keeper.enter(attempts[0], gates)
@@ -253,7 +255,7 @@ async def test_while_the_server_is_away_gates_let_through() -> None:
     async def execute(*_: Any) -> Any:
         raise ConnectionRefusedError
 
-    keeper = Gatekeeper({KEYS.queue: GateScripts(execute, KEYS)}, {KEYS.queue: "default"})
+    keeper = Gatekeeper({KEYS.queue: GateScripts(execute, KEYS)}, {KEYS.queue: "default"}, HEARD)
     assert await keeper.enter(_attempt("j"), [("k", Breaker("k"))]) is None
     keeper.report(_attempt("j"), [("k", Breaker("k"))], [Health("ok")], 0)
     await keeper.settled()
