@@ -86,19 +86,7 @@ class Worker(CronWorker):
             before_ends=lambda: self._effects and self._effects.before_outcomes(),
             on_cancels=lambda: self._note_changed([b"abort"]),
         )
-        self._upkeep = Upkeep(
-            execute=self._execute,
-            scripts=Scripts(self._execute),
-            keys=self._keys,
-            running=self._running,
-            lease_s=self.options.lease_s,
-            safety_poll_s=self.options.safety_poll_s,
-            counts=lambda: (self.jobs_complete, self.jobs_failed, self.jobs_retried),
-            on_tick=lambda: self._note_changed([]),
-            retention=self.options.retention,
-            rules=self.options.rules,
-            tell_more=build.telling_more(self.ctx),
-        )
+        self._upkeep = self._make_upkeep()
         self._serving = self._make_serving()
 
     def _make_running(self) -> Running:
@@ -119,6 +107,21 @@ class Worker(CronWorker):
             on_start=self.on_job_start,
             on_finish=self.on_job_end,
             after_end=self.after_job_end,
+        )
+
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            execute=self._execute,
+            scripts=Scripts(self._execute),
+            keys=self._keys,
+            running=self._running,
+            lease_s=self.options.lease_s,
+            safety_poll_s=self.options.safety_poll_s,
+            counts=lambda: (self.jobs_complete, self.jobs_failed, self.jobs_retried),
+            on_tick=lambda: self._note_changed([]),
+            retention=self.options.retention,
+            rules=self.options.rules,
+            tell_more=build.telling_more(self.ctx),
         )
 
     def _make_serving(self) -> Serving:
