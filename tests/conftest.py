@@ -7,6 +7,7 @@
 | `redis` | a `redis.asyncio.Redis` on it, bytes in and out |
 | `arq_pool` | arq's own client on it, with arq's own serializer |
 | `restartable_server` | a server of the test's own, with AOF, to be killed, paused and started again |
+| `forks` | the module that starts scripts in processes of their own, without importing all anew |
 | `wait_until` | `await wait_until(condition, "what is awaited")`: polls, and fails with the description |
 
 What a database does not separate: published messages, `CLIENT TRACKING` pushes, loaded scripts, `CONFIG`.
@@ -15,12 +16,15 @@ Tests run one after the other, so that only matters to what a test leaves runnin
 
 import asyncio
 import gc
+import importlib
 import inspect
 import itertools
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import redis as redis_sync
@@ -85,6 +89,13 @@ def restartable_server() -> Iterator[Server]:
             yield running
         finally:
             running.kill9()
+
+
+@pytest.fixture(scope="session")
+def forks() -> ModuleType:
+    # By this name the forked processes find it too: they get the path of the one that asks for them.
+    sys.path.append(str(Path(__file__).parent))
+    return importlib.import_module("forks")
 
 
 Condition = Callable[[], object | Awaitable[object]]

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,42 +105,22 @@ async def test_expiry_goes_by_the_servers_clock(make_runner: Callable[..., Runne
         assert await job.result(5) == 2
 
 
-RACER = """
-import asyncio, sys
-from runner import Runner, Settings, task
-from runner.clock import FixedClock
-from runner.settings.model import RedisGroup
-
-@task
-async def add(ctx, a: int) -> int:
-    return a
-
-async def main() -> None:
-    async with Runner(Settings(redis=RedisGroup(url=sys.argv[1]), tasks=())) as runner:
-        runner.client._clock = FixedClock()
-        print("ready", flush=True)
-        sys.stdin.readline()
-        keyed = add.using(key="k-1")
-        jobs = await asyncio.gather(*(runner.enqueue(keyed, 1) for _ in range(int(sys.argv[2]))))
-        print(sum(job.disposition == "created" for job in jobs), flush=True)
-
-asyncio.run(main())
-"""
-
-
-async def test_of_many_that_race_for_a_key_one_makes_the_job(redis_url: str, redis: Redis) -> None:
+async def test_of_many_that_race_for_a_key_one_makes_the_job(
+    redis_url: str, redis: Redis, forks: Any, wait_until: Callable[..., Any]
+) -> None:
     """200 callers in 4 processes enqueue the very same call at once: one is told ``created``."""
-    command = [sys.executable, "-c", RACER, redis_url, str(CALLS)]
-    racers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(RACERS)
-    ]
+    script = Path(__file__).with_name("racer.py")
+    racers = [forks.start(script, redis_url, str(CALLS)) for _ in range(RACERS)]
+
+    async def count(key: str) -> bool:
+        return await redis.llen(key) == RACERS
+
+    await wait_until(partial(count, "ready"), "all have connected", 20)
+    await redis.set("go", 1)
+    await wait_until(partial(count, "created"), "all have been answered", 20)
     for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    outputs = await asyncio.gather(*(asyncio.to_thread(racer.communicate, "go\n") for racer in racers))
-    assert [racer.returncode for racer in racers] == [0] * RACERS
-    assert sum(int(output) for output, _ in outputs) == 1
+        forks.end(racer)
+    assert sum(map(int, await redis.lrange("created", 0, -1))) == 1
     assert await redis.zcard("arq:queue") == 1
 
 

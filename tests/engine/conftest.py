@@ -11,10 +11,9 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,39 +145,32 @@ async def yard(redis_url: str, redis: Redis) -> Yard:
 class Fleet:
     """Real worker processes over one server, and the ledger they write."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, forks: Any) -> None:
         self.url = url
+        self.forks = forks
         self.ledger = folder / "ledger"
         self.ledger.touch()
         self.log = folder / "workers.log"
-        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.workers: dict[str, BaseProcess] = {}
         self._numbers = itertools.count(1)
 
     def start(self, *, lease_s: float, max_jobs: int = 10, grace_s: int = 0) -> str:
         """Start one more worker; gives its name."""
         name = f"w{next(self._numbers)}"
         arguments = [self.url, name, str(lease_s), str(max_jobs), str(self.ledger), str(grace_s)]
-        with self.log.open("ab") as log:
-            self.workers[name] = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("fleet.py")), *arguments],
-                stdout=log,
-                stderr=log,
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-            )
+        script = Path(__file__).with_name("fleet.py")
+        self.workers[name] = self.forks.start(script, *arguments, log=self.log)
         return name
 
     def send(self, name: str, sig: signal.Signals) -> None:
-        self.workers[name].send_signal(sig)
+        os.kill(self.workers[name].pid or 0, sig)
 
     def kill9(self, name: str) -> None:
-        process = self.workers.pop(name)
-        process.kill()
-        process.wait()
+        self.forks.end(self.workers.pop(name))
 
     def reap(self) -> list[str]:
         """Names of the workers that have ended, taken off the list."""
-        ended = [name for name, process in self.workers.items() if process.poll() is not None]
+        ended = [name for name, process in self.workers.items() if process.exitcode is not None]
         for name in ended:
             del self.workers[name]
         return ended
@@ -209,7 +201,7 @@ class Event(NamedTuple):
 
 
 @pytest.fixture
-def fleet(redis_url: str, tmp_path: Path) -> Iterator[Fleet]:
-    made = Fleet(redis_url, tmp_path)
+def fleet(redis_url: str, tmp_path: Path, forks: Any) -> Iterator[Fleet]:
+    made = Fleet(redis_url, tmp_path, forks)
     yield made
     made.end()

@@ -1,4 +1,4 @@
-"""Worker processes to be killed: run as `python fleet.py URL NAME LEASE_S MAX_JOBS LEDGER`.
+"""Worker processes to be killed: run by `forks` as `fleet.py URL NAME LEASE_S MAX_JOBS LEDGER`.
 
 The ledger is the tests' own word on what was executed: one line an event, appended in one write, so that it
 survives any kill: `start|end <job> <attempt> <fence> <worker> <monotonic s>`.

@@ -149,7 +149,7 @@ async def test_a_stopped_worker_loses_its_jobs_and_its_late_outcomes(
     after = await yard.put("work", 0, job_id="after")
     await wait_until(lambda: has_result(yard, after), "work goes on")
     fleet.send(stopped, signal.SIGTERM)
-    fleet.workers[stopped].wait(10)
+    fleet.workers[stopped].join(10)
     starts = [event for event in fleet.events() if event.job == "slow" and event.what == "start"]
     assert [event.worker for event in starts] == [stopped, other]
     assert await yard.result("slow") == result

@@ -74,7 +74,8 @@ async def test_a_process_that_gets_sigterm_ends_in_order(yard: Any, fleet: Any, 
     short, long = await yard.put("work", 0.2), await yard.put("work", 600)
     await wait_until(lambda: len(fleet.events()) >= 2, "both run")
     fleet.send(name, signal.SIGTERM)
-    assert await asyncio.to_thread(fleet.workers[name].wait, 15) == 0
+    await wait_until(lambda: fleet.workers[name].exitcode is not None, "it has ended", 15)
+    assert fleet.workers[name].exitcode == 0
     assert await yard.state(short) == "succeeded"
     assert await yard.state(long) == "waiting"
     assert await yard.redis.get(yard.keys.retry(long)) in (None, b"0")

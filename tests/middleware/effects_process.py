@@ -1,4 +1,4 @@
-"""A worker process for the tests of effects: ``python effects_process.py URL LEASE_S MAX_JOBS``.
+"""A worker process for the tests of effects: ``effects_process.py URL LEASE_S MAX_JOBS``.
 
 What its tasks do they tell in Redis, where a test can see it also of a process that was killed.
 """
@@ -40,17 +40,6 @@ async def through_the_cache(ctx: Context) -> str:
         return once.result
 
 
-@task
-async def get_then_set(ctx: Context) -> str:
-    """The usual recipe: read the key, run, store."""
-    await all_arrived(ctx)
-    if (known := await ctx["redis"].get("result")) is not None:
-        return known.decode()
-    result = await effect(ctx)
-    await ctx["redis"].set("result", result)
-    return result
-
-
 @task(idempotency=Idempotency(key=lambda order: order, wait=30), max_tries=10)
 async def declared(ctx: Context, order: str, hangs: bool = False) -> str:
     inside = await ctx["redis"].incr("inside")
@@ -81,7 +70,7 @@ async def under_a_lock(ctx: Context) -> int:
 async def main(url: str, lease_s: float, max_jobs: int) -> None:
     pool = ConnectionPool.from_url(url)
     worker = Worker(
-        [function_of(each) for each in (through_the_cache, get_then_set, declared, under_a_lock)],
+        [function_of(each) for each in (through_the_cache, declared, under_a_lock)],
         redis_pool=ArqRedis(pool),
         max_jobs=max_jobs,
         handle_signals=False,

@@ -1,4 +1,4 @@
-"""A worker process for the tests of rates: ``python rate_process.py URL RECEIVER_SOCKET``."""
+"""A worker process for the tests of rates: ``rate_process.py URL RECEIVER_SOCKET``."""
 
 import asyncio
 import socket

@@ -1,9 +1,6 @@
 """Locks around jobs: one holder, in turn, whatever happens to it."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,11 +206,10 @@ async def test_a_failed_call_frees_its_lock(make: Make) -> None:
 
 
 async def test_a_killed_holder_is_followed_after_its_lease(
-    make: Make, redis: Redis, redis_url: str, wait_until: Any
+    make: Make, redis: Redis, redis_url: str, wait_until: Any, forks: Any
 ) -> None:
     """kill -9: nobody releases, the lease does; the next holder's fence is higher."""
     script = Path(__file__).with_name("effects_process.py")
-    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     await redis.set("hangs", 1)
 
     @task
@@ -224,10 +220,9 @@ async def test_a_killed_holder_is_followed_after_its_lease(
     runner = make(under_a_lock, lease=1)
     async with runner:
         await runner.enqueue(under_a_lock)
-        command = [sys.executable, str(script), redis_url, "1", "10"]
-        with subprocess.Popen(command, env=paths, stderr=subprocess.DEVNULL) as process:
-            await wait_until(lambda: redis.exists("inside"), "the process holds the lock", 20)
-            process.kill()
+        process = forks.start(script, redis_url, "1", "10")
+        await wait_until(lambda: redis.exists("inside"), "the process holds the lock", 20)
+        forks.end(process)
         follower = await runner.enqueue(under_a_lock)
         async with runner.worker():
             fence = await follower.result(10)

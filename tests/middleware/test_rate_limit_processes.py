@@ -1,13 +1,11 @@
 """Rates over several processes, seen by who receives; and what waiting jobs cost the others."""
 
-import os
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import ConnectionPool, Redis
@@ -43,7 +41,9 @@ async def enqueue(scripts: Scripts, prefix: str, count: int, *, delay_ms: int = 
         await scripts.enqueue(KEYS, entries)
 
 
-async def test_four_processes_together_keep_the_bound_at_the_receiver(link: Link, redis_url: str) -> None:
+async def test_four_processes_together_keep_the_bound_at_the_receiver(
+    link: Link, redis_url: str, forks: Any
+) -> None:
     """By the receiver's own clock no window has more than burst + rate × t, and every job arrives once."""
     await enqueue(Scripts(link.execute), "job ", JOBS)
     with (
@@ -53,10 +53,8 @@ async def test_four_processes_together_keep_the_bound_at_the_receiver(link: Link
         place = str(Path(folder) / "receiver")
         receiver.bind(place)
         receiver.settimeout(20)
-        script = str(Path(__file__).with_name("rate_process.py"))
-        paths = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-        command = [sys.executable, script, redis_url, place]
-        workers = [subprocess.Popen(command, env=paths, stderr=subprocess.DEVNULL) for _ in range(4)]
+        script = Path(__file__).with_name("rate_process.py")
+        workers = [forks.start(script, redis_url, place) for _ in range(4)]
         try:
             came: list[float] = []
             while len(came) < JOBS:
@@ -64,8 +62,7 @@ async def test_four_processes_together_keep_the_bound_at_the_receiver(link: Link
                 came.append(time.monotonic())
         finally:
             for worker in workers:
-                worker.kill()
-                worker.wait()
+                forks.end(worker)
     windows = [
         (j - i + 1 - BURST - RATE * (came[j] - came[i]), came[j] - came[i])
         for i in range(JOBS)
