@@ -74,7 +74,9 @@ class Converter:
         try:
             return msgspec.convert(value, self.kind, dec_hook=decode_rich, str_keys=True)
         except ValueError as error:
-            msg = f"expected {_name(self.kind)}: {str(error).splitlines()[0]}"
+            said = f": {str(error).splitlines()[0]}"
+            what = f", got {type(value).__name__}" if self.plain else said
+            msg = f"expected {_name(self.kind)}{what}"
             raise TypeError(msg) from error
 
 
@@ -140,6 +142,10 @@ class Parameters:
     """The parameters of a task after its ``ctx``, and its result.
 
     Annotations are resolved at first use, so that a task may name classes defined below it.
+
+    Attributes:
+        names: of the parameters.
+        are_fixed: whether it takes no others beside these: no ``*args``, no ``**kwargs``.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
@@ -155,6 +161,7 @@ class Parameters:
         self._converters: dict[str, Converter] | None = None
         self._simple: list[Converter] | None = None
         self._least = sum(p.default is p.empty for p in self._rest)
+        self.are_fixed = all(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in self._rest)
         self._whole = len(self._rest) if all(p.kind in _SIMPLE for p in self._rest) else -1
 
     def check(self, task: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

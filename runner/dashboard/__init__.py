@@ -7,6 +7,7 @@ pages.py     queues, jobs, workers, settings: read
 failures.py  dead letters, grouped; what replays them
 destinations.py  the other sides that jobs call
 rules.py     schedules, limits, workflows: read
+edits.py     other arguments for a job
 acts.py      every change
 runs.py      replays of many letters, in this process
 watch.py     one reading for all who look on

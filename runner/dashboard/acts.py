@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from ..clock import SYSTEM_CLOCK
 from ..dead_letters import DeadLetters
 from ..queues import Queues
-from .asked import Asked, Done
+from .asked import Asked, Done, Page
+from .edits import edit_job
 from .failures import RATES, given_of, wanted_of
 
-Act = Callable[[Asked], Awaitable[Done]]
+Act = Callable[[Asked], Awaitable[Done | Page]]
+"""A page instead of Done: it was not done, and that says why."""
 
 
 def _queues(asked: Asked) -> Queues:
@@ -149,6 +151,7 @@ ACTS: Mapping[str, Act] = {
     "queue/resume": resume_queue,
     "job/cancel": cancel_job,
     "job/retry": retry_job,
+    "job/edit": edit_job,
     "dead/replay": replay_letter,
     "dead/discard": discard_letter,
     "dead/replay-many": replay_many,

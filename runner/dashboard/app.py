@@ -26,10 +26,10 @@ from ..errors import (
 )
 from ..wire.passing import TROUBLE
 from ..workflow.failure import UnknownWorkflow
-from . import destinations, failures, pages, rules
+from . import destinations, edits, failures, pages, rules
 from .access import Authorize, Forbidden, admit
 from .acts import ACTS, Act
-from .asked import Asked, Desk, Done, NotHere, Page, form_of
+from .asked import Asked, Desk, NotHere, Page, form_of
 from .runs import Runs
 from .views import HEADERS, HERE, shown_page
 from .watch import EVERY_S, Watch
@@ -44,6 +44,7 @@ PAGES: dict[str, Show] = {
     "queues": pages.queues,
     "queue": pages.queue,
     "job": pages.job,
+    "edit": edits.edit,
     "dead": failures.dead,
     "replay": failures.replay,
     "run": failures.run,
@@ -147,7 +148,9 @@ def _showing(show: Show) -> Callable[[Asked], Awaitable[Response]]:
 
 def _acting(act: Act) -> Callable[[Asked], Awaitable[Response]]:
     async def answer(asked: Asked) -> Response:
-        done: Done = await act(asked)
+        done = await act(asked)
+        if isinstance(done, Page):
+            return shown_page(asked, done, SYSTEM_CLOCK.now_ms())
         return Response(status_code=303, headers={**HEADERS, "Location": done.location})
 
     return answer

@@ -11,7 +11,7 @@ from ..limits import Limit
 from ..wire.destinations import OTHERS, Tally
 from . import words
 from .asked import Asked, Page
-from .shown import error_text
+from .rules import alike
 
 MOST_GATES = 1000
 STRIPS = 30
@@ -61,7 +61,7 @@ async def destination(asked: Asked) -> Page:
     values = {
         "key": key,
         "spans": [_span("Last hour", found.minutes, 60), _span("Last day", found.hours, 3600)],
-        "gates": [(gate, error_text(gate.why, 200)) for gate in gates],
+        "gates": alike(gates),
         "rates": [(limit, each) for limit, each in zip(limits, standings, strict=True) if each is not None],
         "is_others": key == OTHERS,
     }
@@ -85,9 +85,11 @@ def _span(name: str, tallies: Sequence[Tally], each_s: int) -> dict[str, Any]:
         "tally": whole,
         "ago": words.span(len(tallies) * each_s),
         "most": max(calls for calls, _ in counts),
-        "each": words.span(each_s),
+        "each": "minute" if each_s == 60 else "hour",
         "bars": bars(counts, width=600, height=90),
-        "within": [(f"{share} of 100", words.within(whole.within_ms(share / 100))) for share in (50, 95, 99)],
+        "within": [
+            (f"{share} of 100 took", words.within(whole.within_ms(share / 100))) for share in (50, 95, 99)
+        ],
     }
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlencode
 
 from ..gates import GateState
 from ..inspector import JobDetail, JobFilter, Overview
@@ -51,11 +52,16 @@ def _problems(seen: Overview, gates: Sequence[GateState]) -> Any:
         elif queue.oldest_ready_s >= LATE_S:
             waits = words.span(queue.oldest_ready_s)
             yield "bad", f"In {queue.queue} the oldest ready job has waited for {waits}.", "queues"
-    held: dict[tuple[str, str], list[str]] = {}
+    held: dict[str, GateState] = {}
     for gate in gates:
-        held.setdefault((gate.key, gate.state.replace("_", " ")), []).append(gate.queue)
-    for (key, state), names in list(held.items())[:5]:
-        yield "odd", f"Gate {key} is {state} in {', '.join(names)}.", "limits"
+        if gate.closed_for_s >= held.setdefault(gate.key, gate).closed_for_s:
+            held[gate.key] = gate
+    for gate in list(held.values())[:5]:
+        wait = f" for {words.span(gate.closed_for_s)} more" if gate.closed_for_s else ""
+        text = f"The gate of {gate.key} is {gate.state.replace('_', ' ')}{wait}."
+        yield "odd", text, f"destination?{urlencode({'key': gate.key})}"
+    if len(held) > 5:
+        yield "odd", f"{len(held) - 5} other gates hold calls up.", "limits"
 
 
 def _p95(asked: Asked) -> float | None:
@@ -137,12 +143,14 @@ async def job(asked: Asked) -> Page:
 
 def _can(state: JobState) -> tuple[str, ...]:
     match state:
-        case JobState.READY | JobState.RUNNING:
+        case JobState.RUNNING:
             return ("cancel",)
+        case JobState.READY:
+            return ("edit", "cancel")
         case JobState.SCHEDULED:
-            return ("retry", "cancel")
+            return ("retry", "edit", "cancel")
         case JobState.DEAD | JobState.EXPIRED:
-            return ("replay", "discard")
+            return ("replay", "edit", "discard")
         case _:
             return ()
 

@@ -1,8 +1,10 @@
 """What recurs, what holds calls up, and what belongs together: schedules, limits, workflows."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+from ..gates import GateState
 from ..limits import Limit, Limits
 from ..wire.workflows import FlowScripts
 from ..workflow.failure import UnknownWorkflow
@@ -49,10 +51,21 @@ async def limits(asked: Asked) -> Page:
         "rates": list(zip(rates, gauges, strict=False)),
         "more": max(0, len(rates) - MOST_LIMITS),
         "counts": counts[:MOST_LIMITS],
-        "gates": [(gate, error_text(gate.why, 200)) for gate in gates[:MOST_GATES]],
+        "gates": alike(gates[:MOST_GATES]),
         "key": asked.text("key"),
     }
     return Page("limits", "Limits", values)
+
+
+def alike(gates: Sequence[GateState]) -> list[tuple[GateState, str, str]]:
+    """Give one of the gates of a key that stand alike in several queues, why, and the names of these."""
+    found: dict[tuple[Any, ...], list[GateState]] = {}
+    for gate in gates:
+        found.setdefault((gate.key, gate.state, gate.most, gate.why), []).append(gate)
+    return [
+        (some[0], error_text(some[0].why, 200), ", ".join(each.queue for each in some))
+        for some in found.values()
+    ]
 
 
 async def _gauge(door: Limits, limit: Limit) -> Any:

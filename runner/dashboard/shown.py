@@ -40,6 +40,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"⟨{ord(found[0]):02X}⟩", text)
 
 
+def escaped_json(text: str) -> str:
+    """Give JSON with the characters that steer as its own escapes: it means the same, and can be seen."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def short(text: str, limit: int = TEXT_LIMIT) -> str:
     """Cut text, and say how much is missing."""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit:,} more characters)"

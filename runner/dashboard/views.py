@@ -28,6 +28,7 @@ HEADERS = {
 SAID = {
     "paused": "Paused: nothing of it starts until it is resumed.",
     "resumed": "Resumed.",
+    "changed": "Changed: it runs with these arguments.",
     "cancelled": "Cancelled: it ended, or was asked to stop.",
     "nothing": "There was nothing to do.",
     "retried": "It is due now.",

@@ -72,7 +72,11 @@ async def join(ctx: Context, values: list[Any]) -> int:
     return len(values)
 
 
-TASKS = (deliver, charge, join)
+@task
+async def loose(ctx: Context, *values: int, **named: int) -> None: ...
+
+
+TASKS = (deliver, charge, join, loose)
 SCHEDULES = (
     cron("0 8 * * 1-5", charge, args=("daily",), name="daily", tz="Europe/Berlin"),
     every(timedelta(minutes=5), charge, args=("often",), name="often"),
@@ -118,4 +122,4 @@ def work(runner: Runner, wait_until: Callable[..., Any]) -> Callable[[], Any]:
 
 @pytest.fixture
 def tasks() -> Any:
-    return SimpleNamespace(deliver=deliver, charge=charge, join=join)
+    return SimpleNamespace(deliver=deliver, charge=charge, join=join, loose=loose)

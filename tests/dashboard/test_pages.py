@@ -18,7 +18,7 @@ from runner.workflow.flat import lay_flat
 from runner.workflow.picture import MOST_NODES, Box, box_of
 
 Browse = Callable[..., httpx.AsyncClient]
-ALONE = [path for path in PAGES if path not in ("queue", "job", "run", "destination", "workflow")]
+ALONE = [path for path in PAGES if path not in ("queue", "job", "edit", "run", "destination", "workflow")]
 
 
 async def shown(client: httpx.AsyncClient, path: str) -> str:
@@ -64,7 +64,7 @@ async def test_the_first_page_says_what_is_wrong(
     assert "No worker is alive, and 1 jobs are ready." in text
     assert re.search(r"In default the oldest ready job has waited for \d+ d", text)
     assert "Queue bulk is paused by api." in text
-    assert "Gate host:bank is paused in" in text
+    assert "The gate of host:bank is paused for" in text
 
 
 async def test_jobs_are_listed_page_by_page_and_by_task(browse: Browse, runner: Runner, tasks: Any) -> None:
