@@ -17,7 +17,10 @@ _CONTEXT.set_forkserver_preload(["runner.app", "jobs.payment", "runner.engine.wo
 
 
 def start(script: Path | str, *arguments: str, log: Path | str = os.devnull) -> BaseProcess:
-    """Run a script as `python SCRIPT ARGUMENTS…` does, with what it says appended to a file."""
+    """Run a script, or a module by its name, as `python SCRIPT ARGUMENTS…` does.
+
+    What it says is appended to a file; its stdin ends when the process that started it does.
+    """
     process = _CONTEXT.Process(target=_run, args=(str(script), arguments, str(log)), daemon=True)
     process.start()
     return process
@@ -33,5 +36,9 @@ def _run(script: str, arguments: tuple[str, ...], log: str) -> None:
     with open(log, "ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    if starter := multiprocessing.parent_process():
+        os.dup2(starter.sentinel, 0)
+        sys.stdin = os.fdopen(0)
     sys.argv = [script, *arguments]
-    runpy.run_path(script, run_name="__main__")
+    run = runpy.run_path if script.endswith(".py") else runpy.run_module
+    run(script, run_name="__main__")

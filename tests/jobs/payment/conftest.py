@@ -3,6 +3,7 @@
 | fixture | gives |
 | --- | --- |
 | `workers` | the module that forks and kills worker processes |
+| `start_sandbox` | `start_sandbox(folder, *options)`: a sandbox gateway, forked; the caller stops it |
 | `sandbox` | `sandbox(*options)`: a sandbox gateway of this test's own |
 | `settings_for` | `settings_for(url, sandbox, **payments)`: settings, quick ones, as a dict |
 | `runner_for` | `runner_for(settings)`: a connected Runner |
@@ -10,6 +11,7 @@
 
 import importlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,14 +30,33 @@ def workers():
     return importlib.import_module("workers")
 
 
+@pytest.fixture(scope="session")
+def start_sandbox(forks):
+    class Forked(Sandbox):
+        def stop(self) -> None:
+            forks.end(self.process)
+
+    def start(folder: Path, *options: str) -> Sandbox:
+        ledger, said = folder / "ledger.jsonl", folder / "said"
+        process = forks.start("jobs.payment.sandbox", "--ledger", str(ledger), *options, log=said)
+        deadline = time.monotonic() + 20
+        while not (said.exists() and said.read_text().endswith("\n")):
+            assert process.is_alive(), said.read_text()
+            assert time.monotonic() < deadline, "the sandbox does not start"
+            time.sleep(0.002)
+        return Forked(said.read_text().strip(), ledger, process)
+
+    return start
+
+
 @pytest.fixture
-def sandbox(tmp_path):
+def sandbox(tmp_path, start_sandbox):
     started = []
 
     def start(*options: str, name: str = "gateway") -> Sandbox:
         folder = tmp_path / f"{name}{len(started)}"
         folder.mkdir()
-        started.append(Sandbox.start(folder, *options))
+        started.append(start_sandbox(folder, *options))
         return started[-1]
 
     yield start

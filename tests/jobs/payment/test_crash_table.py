@@ -7,7 +7,7 @@ import pytest
 import redis as redis_sync
 
 from jobs.payment import payment_state, process_payment
-from jobs.payment.sandbox import Sandbox, balance
+from jobs.payment.sandbox import balance
 
 FAULTS = {
     "ok": {},
@@ -25,12 +25,12 @@ POINTS = ("before_send", "after_send", "answer_read", "before_complete", "after_
 
 
 @pytest.fixture(scope="module")
-def gateways(tmp_path_factory):
+def gateways(tmp_path_factory, start_sandbox):
     """One sandbox for each fault, for all crash points."""
     with contextlib.ExitStack() as started:
         yield {
             fault: started.enter_context(
-                Sandbox.start(tmp_path_factory.mktemp("gateway"), *OPTIONS.get(fault, ()))
+                start_sandbox(tmp_path_factory.mktemp("gateway"), *OPTIONS.get(fault, ()))
             )
             for fault in FAULTS
         }
