@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from redis.asyncio import Redis
@@ -200,55 +198,63 @@ async def test_an_evicting_server(restartable_server: Any, sample: Any) -> None:
             assert await (await runner.enqueue(sample.ship, "o-1")).result(10) == "1 of o-1"
 
 
-def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+class Ended(NamedTuple):
+    returncode: int
+    stderr: str
+
+
+Start = Callable[..., Awaitable[Ended]]
+
+
+@pytest.fixture
+def start(tmp_path: Path, forks: Any) -> Start:
     """Run ``arq runner.WorkerSettings`` from an empty folder until it ends."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        [sys.executable, "-m", "arq", "runner.WorkerSettings"],
-        cwd=tmp_path,
-        env={**kept, "PYTHONPATH": root, "RUNNER_TASKS": "jobs.webhook", **variables},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+
+    async def run(**variables: str) -> Ended:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
+        environment = {**kept, "RUNNER_TASKS": "jobs.webhook", **variables}
+        log, words = tmp_path / "log", ("arq", "runner.WorkerSettings")
+        process = forks.start(*words, log=log, folder=tmp_path, environment=environment)
+        await asyncio.to_thread(process.join, 50)
+        return Ended(process.exitcode, log.read_text())
+
+    return run
 
 
-async def test_the_worker_command_without_a_server(tmp_path: Path) -> None:
+async def test_the_worker_command_without_a_server(start: Start) -> None:
     """It tries for some seconds, then ends with exit code 3 and one line with the address; no traceback."""
-    ended = await asyncio.to_thread(start, tmp_path, RUNNER_REDIS__URL=NOBODY)
+    ended = await start(RUNNER_REDIS__URL=NOBODY)
     assert ended.returncode == 3
     assert ended.stderr.splitlines()[-1].startswith("no server at 127.0.0.1:1 (")
     assert "Traceback" not in ended.stderr
 
 
-async def test_the_worker_command_on_an_evicting_server(tmp_path: Path, restartable_server: Any) -> None:
+async def test_the_worker_command_on_an_evicting_server(start: Start, restartable_server: Any) -> None:
     """Refused at start with exit code 3 and the cure, before any job is claimed."""
     async with Redis.from_url(restartable_server.url) as redis:
         await redis.config_set("maxmemory-policy", "allkeys-lru")
-        ended = await asyncio.to_thread(start, tmp_path, RUNNER_REDIS__URL=restartable_server.url)
+        ended = await start(RUNNER_REDIS__URL=restartable_server.url)
     assert ended.returncode == 3
     assert "maxmemory-policy is 'allkeys-lru'" in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
 
 
-async def test_the_worker_command_without_a_place_for_its_server(tmp_path: Path) -> None:
+async def test_the_worker_command_without_a_place_for_its_server(tmp_path: Path, start: Start) -> None:
     """The embedded server cannot start: exit code 3 and one sentence, as for any server that is not there."""
     (tmp_path / "occupied").write_text("a file")
-    ended = await asyncio.to_thread(start, tmp_path, RUNNER_REDIS__FOLDER=str(tmp_path / "occupied"))
+    ended = await start(RUNNER_REDIS__FOLDER=str(tmp_path / "occupied"))
     assert ended.returncode == 3
     assert "occupied" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-async def test_the_worker_command_with_a_wrong_setting(tmp_path: Path) -> None:
+async def test_the_worker_command_with_a_wrong_setting(start: Start) -> None:
     """A setting, a module or a queue that is wrong ends it with exit code 2 and a line for each."""
-    ended = await asyncio.to_thread(start, tmp_path, RUNNER_WORKER__MAX_JOBS="many", RUNNER_REDIS__URL=NOBODY)
+    ended = await start(RUNNER_WORKER__MAX_JOBS="many", RUNNER_REDIS__URL=NOBODY)
     assert ended.returncode == 2
     assert "RUNNER_WORKER__MAX_JOBS" in ended.stderr
     assert "Traceback" not in ended.stderr
-    ended = await asyncio.to_thread(start, tmp_path, RUNNER_TASKS="no_such_module", RUNNER_REDIS__URL=NOBODY)
+    ended = await start(RUNNER_TASKS="no_such_module", RUNNER_REDIS__URL=NOBODY)
     assert ended.returncode == 2
     assert "tasks: there is no module 'no_such_module'" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,12 +1,13 @@
-"""``runner worker`` in processes of its own, on a real server."""
+"""``runner worker`` in processes of its own, forked, on a real server."""
 
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from arq.connections import RedisSettings, create_pool
@@ -15,7 +16,6 @@ from arq.jobs import JobStatus
 from runner import Runner, Settings
 from runner.arq_settings import parameters_of
 
-ROOT = Path(__file__).parents[2]
 APP = """
 import asyncio
 from arq.connections import RedisSettings
@@ -89,39 +89,40 @@ def folder(tmp_path, redis_url) -> Path:
 class Workers:
     """Starts workers in the folder; all are gone at the end."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, forks: Any) -> None:
         self.folder = folder
+        self.forks = forks
+        self.log = folder / "log"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")},
-            "PYTHONPATH": str(ROOT),
             "RUNNER_REDIS__URL": url,
             "RUNNER_TASKS": "mytasks",
         }
-        self.processes: list[subprocess.Popen[str]] = []
+        self.processes: list[BaseProcess] = []
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "runner", "worker", *arguments]
-        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, cwd=self.folder, env=self.environment, **output)
+    def start(self, *arguments: str) -> BaseProcess:
+        words = ("runner", "worker", *arguments)
+        place = {"log": self.log, "folder": self.folder, "environment": self.environment}
+        process = self.forks.start(*words, **place)
         self.processes.append(process)
         return process
 
-    def finish(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        """Run to the end; give exit code and stderr."""
+    def finish(self, *arguments: str, **environment: str) -> tuple[int | None, str]:
+        """Run to the end; give exit code and what it said."""
         self.environment.update(environment)
-        process = self.start(*arguments)
-        _, err = process.communicate(timeout=40)
-        return process.returncode, err
+        return self.end_of(self.start(*arguments))
+
+    def end_of(self, process: BaseProcess) -> tuple[int | None, str]:
+        process.join(40)
+        return process.exitcode, self.log.read_text()
 
 
 @pytest.fixture
-def workers(folder, redis_url) -> Iterator[Workers]:
-    started = Workers(folder, redis_url)
+def workers(folder, redis_url, forks) -> Iterator[Workers]:
+    started = Workers(folder, redis_url, forks)
     yield started
     for process in started.processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        forks.end(process)
 
 
 @pytest.fixture
@@ -167,9 +168,9 @@ async def test_sigterm_lets_a_running_job_end_and_exits_0(workers, redis_url, wa
 
     # By the job's own word: one that is leased and has not begun when the signal comes is given back.
     await wait_until(lambda: pool.get("napping"), "the job runs", 20)
-    worker.send_signal(signal.SIGTERM)
-    _, err = await asyncio.to_thread(worker.communicate, timeout=30)
-    assert worker.returncode == 0, err
+    os.kill(worker.pid, signal.SIGTERM)
+    code, err = await asyncio.to_thread(workers.end_of, worker)
+    assert code == 0, err
     assert await job.result(timeout=1) == "slept"
     await pool.aclose()
 
@@ -185,13 +186,11 @@ async def test_ctrl_c_twice_gives_running_jobs_back_and_exits_130(workers, redis
         return await job.status() is JobStatus.in_progress
 
     await wait_until(is_running, "the job runs", 20)
-    worker.send_signal(signal.SIGINT)
-    for line in worker.stderr or ():
-        if "shutdown on SIGINT" in line:
-            break
-    worker.send_signal(signal.SIGINT)
-    _, err = await asyncio.to_thread(worker.communicate, timeout=30)
-    assert worker.returncode == 130, err
+    os.kill(worker.pid, signal.SIGINT)
+    await wait_until(lambda: "shutdown on SIGINT" in workers.log.read_text(), "it has heard")
+    os.kill(worker.pid, signal.SIGINT)
+    code, err = await asyncio.to_thread(workers.end_of, worker)
+    assert code == 130, err
     assert "Traceback" not in err
     assert await job.status() is JobStatus.queued
     assert int(await pool.get(f"arq:retry:{job.job_id}") or 0) == 0, "it cost an attempt"
@@ -206,7 +205,7 @@ async def test_a_job_longer_than_its_lease_runs_once_without_any_timeout(workers
     assert job is not None
     await job.result(timeout=30, poll_delay=0.05)
     assert await pool.get("runs") == b"1"
-    assert (first.poll(), second.poll()) == (None, None)
+    assert (first.is_alive(), second.is_alive()) == (True, True)
     await pool.aclose()
 
 
