@@ -36,7 +36,7 @@ class Server:
     def start(self) -> None:
         """Start it on the data in its folder, and come back when it answers."""
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            ["/bin/sh", "-c", GUARDED, "sh", str(server_binary()), *self.arguments()],
+            ["/bin/sh", "-c", GUARDED, "sh", *self.command()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -49,8 +49,12 @@ class Server:
                 self._fail()
             time.sleep(0.005)
 
+    def command(self) -> list[str]:
+        """Give the program and its arguments; another may stand before it that becomes it, such as env(1)."""
+        return [str(server_binary()), *self.arguments()]
+
     def arguments(self) -> list[str]:
-        """Give its command line."""
+        """Give what the program is told."""
         settings = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
         settings += ["--logfile", str(self.log), "--maxmemory-policy", "noeviction"]
         return [*settings, *self.options]
