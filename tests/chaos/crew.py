@@ -5,6 +5,7 @@ die at a named point of a payment. When the program that started them is gone, h
 """
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -86,13 +87,15 @@ class Crew:
             if crash_at:
                 self._laid.add(hand.pid)
 
-    def draw(self) -> int:
-        """Draw one that is neither held nor about to die."""
-        return self._rng.choice(sorted(self.hands.keys() - self._held - self._laid))
+    async def _draw(self) -> int:
+        """Draw one that is neither held nor about to die, as soon as there is one."""
+        while not (free := sorted(self.hands.keys() - self._held - self._laid)):
+            await asyncio.sleep(0.05)
+        return self._rng.choice(free)
 
     async def kill(self) -> None:
         """SIGKILL one, and start another."""
-        pid = self.draw()
+        pid = await self._draw()
         hand = self.hands.pop(pid)
         self.deaths[pid] = time.monotonic()
         hand.kill()
@@ -101,14 +104,15 @@ class Crew:
 
     async def hold(self, seconds: float) -> None:
         """SIGSTOP one for so long."""
-        pid = self.draw()
+        pid = await self._draw()
         self._held.add(pid)
         self.holds.append((pid, time.monotonic()))
         os.kill(pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(seconds)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
             self._held.discard(pid)
 
     async def lay(self) -> None:

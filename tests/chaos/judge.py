@@ -29,6 +29,7 @@ PROMISES: dict[str, str] = {
     "stale outcomes accepted": "jobs acknowledged",
     "fences that did not rise": "job starts",
     "chords lost": "chords acknowledged",
+    "not ended in time": "acknowledged in all",
     "chords fired twice": "chords acknowledged",
     "ticks twice": "ticks",
     "workers ended by themselves": "faults",
@@ -79,6 +80,7 @@ def judge(stage: Stage, unpromised: tuple[str, ...] = ()) -> Outcome:
     done = Counter(stage.done) + _faults(stage)
     figures.update(done)
     figures["faults"] = sum(done.values())
+    figures["acknowledged in all"] = stage.load.count
     figures["workers ended by themselves"] = len(stage.crew.exits)
     figures["refused calls"] = sum(stage.load.refused.values()) + len(stage.load.foreign)
     figures["foreign errors"] = len(stage.load.foreign)
@@ -108,12 +110,14 @@ def _webhooks(stage: Stage, figures: Counter[str]) -> None:
         state = stage.state_of("hooks", number)
         if state is JobState.DEAD:
             figures["webhooks dead"] += 1
-        elif number in first and state is JobState.SUCCEEDED:
-            figures["webhooks delivered"] += 1
-        elif number in first:
+        elif state is not JobState.UNKNOWN and not state.is_terminal:
+            figures["not ended in time"] += 1
+        elif number not in first:
+            figures["webhooks lost"] += 1
+        elif state is JobState.UNKNOWN:
             figures["webhooks delivered, our word lost"] += 1
         else:
-            figures["webhooks lost"] += 1
+            figures["webhooks delivered"] += 1
 
 
 def _payments(stage: Stage, figures: Counter[str], told: list[str]) -> None:
@@ -151,8 +155,10 @@ def _jobs(stage: Stage, events: list[Event], figures: Counter[str]) -> None:
     for number, job in numbers.items():
         state = stage.state_of("works", number)
         figures["jobs dead"] += state is JobState.DEAD
-        figures["jobs lost"] += not state.is_terminal and not ends[job.id]
-        figures["jobs done, our word lost"] += not state.is_terminal and ends[job.id] > 0
+        if state is JobState.UNKNOWN:
+            figures["jobs done, our word lost" if ends[job.id] else "jobs lost"] += 1
+        elif not state.is_terminal:
+            figures["not ended in time"] += 1
         if state is JobState.SUCCEEDED:
             said: Any = stage.watch and stage.watch.infos[job.id].result
             figures["stale outcomes accepted"] += said != max(each.fence for each in starts[job.id])

@@ -35,8 +35,8 @@ class Link:
     def reset(self) -> None:
         """Close both ends with RST, at once."""
         for end in self._ends:
-            connection = end.get_extra_info("socket")
-            with contextlib.suppress(OSError):
+            if not end.transport.is_closing():
+                connection = end.get_extra_info("socket")
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             end.transport.abort()
 
@@ -139,7 +139,7 @@ class Proxy:
     async def _pump(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_request: bool
     ) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # uvloop's word for a transport that was aborted
             while data := await reader.read(PIECE):
                 await self._flows.wait()
                 if is_request and self._to_swallow and self._wanted in data:

@@ -213,5 +213,6 @@ def _details(played: Played, counts: Counts) -> str:
     return (
         f"<details><summary>{escape(played.scenario.name)}</summary><p>{escape(tells)}</p>"
         f"<p>{'<br>'.join(map(escape, said))}</p>"
-        f"<table><tr><th>figure</th><th>this run</th><th>{held['runs']} runs</th></tr>{rows}</table></details>"
+        f"<table><tr><th>figure</th><th>this run</th><th>{held['runs']} runs</th></tr>{rows}</table>"
+        "</details>"
     )
