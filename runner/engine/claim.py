@@ -218,7 +218,8 @@ class Rounds:
         self._on_settled(queue, ends)
 
     async def _claim(self, queue: ServedQueue, limit: int, *, is_idle: bool) -> None:
-        token = queue.lost_claim or secrets.token_hex(12)
+        # Upkeep reads the length out of the token: to know a lease that the clock's going back made too long.
+        token = queue.lost_claim or f"{secrets.token_hex(12)}.{self._lease_ms}"
         is_resent, queue.lost_claim = bool(queue.lost_claim), ""
         queue.may_have_due = is_resent  # what the lost one leased is due again, not all of it given here
         try:

@@ -3,7 +3,8 @@
 -- What a plain arq client enqueued carries a TTL that would lose it; take that off. Cancellations of jobs that are
 -- not there would hit the next job of that id; drop them. A running entry, the mark of a unique job, a lane and slots of
 -- a job that a stock worker took over and ended are dropped too. A job whose lease ran out has waited already: it goes
--- before the backlog, not behind it.
+-- before the backlog, not behind it. A lease that ends later than its length from now is from before the server's clock
+-- went back; it gets its length again, or the job of a worker that died would wait until that hour comes again.
 --
 -- KEYS  queue   zset  job id -> due at (ms)
 -- KEYS  abort   zset  cancellations asked for
@@ -41,13 +42,19 @@ if #held > 0 then
     leases[i] = arq .. 'in-progress:' .. id
   end
   leases = redis.call('MGET', unpack(leases))
-  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2]
-  local front = first and text(math.min(tonumber(first), (now(0))) - 1)
+  local first, at = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2], now(0)
+  local front = first and text(math.min(tonumber(first), at) - 1)
   for i, id in ipairs(held) do
     if not scores[i] then
       redis.call('HDEL', running, id)
     elseif not leases[i] then
       redis.call('ZADD', queue, 'XX', front, id)
+    else
+      local length = tonumber(string.match(leases[i], '%.(%d+)$')) or math.huge
+      if tonumber(scores[i]) > at + length then
+        redis.call('SET', arq .. 'in-progress:' .. id, leases[i], 'PX', text(length))
+        redis.call('ZADD', queue, 'XX', text(at + length), id)
+      end
     end
   end
 end

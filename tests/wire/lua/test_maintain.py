@@ -36,6 +36,28 @@ async def test_a_holder_of_a_job_that_a_stock_worker_ended_is_forgotten(desk: An
     assert list((await desk.picture())["running"]) == ["b"]
 
 
+async def test_a_lease_is_no_longer_than_it_was_given_also_when_the_clock_went_back(desk: Any) -> None:
+    """Or a dead worker's job waits until that hour comes again. One in order, and a stock worker's, stay."""
+    seconds, us = await desk.redis.time()
+    real_ms, hour_ms = seconds * 1000 + us // 1000, 3_600_000
+    for job_id, token, ahead_ms in (
+        ("ahead", "a.5000", hour_ms),
+        ("right", "b.5000", 0),
+        ("stock", "c", hour_ms),
+    ):
+        desk.now_ms = real_ms + ahead_ms
+        await desk.enqueue(job_id)
+        await desk.claim_one(token, lease_ms=5_000)
+        await desk.redis.pexpire(desk.keys.lease(job_id), 5_000 + ahead_ms)
+    before = (await desk.picture())["queue"]
+    await desk.scripts.maintain(desk.keys, cursor=0)
+    after = (await desk.picture())["queue"]
+    assert real_ms < after["ahead"] <= real_ms + 10_000
+    assert 0 < await desk.redis.pttl(desk.keys.lease("ahead")) <= 5_000
+    assert {**after, "ahead": 0} == {**before, "ahead": 0}
+    assert await desk.renew(("ahead", "a.5000")) == [], "whoever holds it keeps it"
+
+
 async def test_a_tidy_queue_is_left_as_it_is(desk: Any) -> None:
     """Upkeep of waiting, running and dead jobs in order changes nothing, and needs no job to be there."""
     assert await desk.scripts.maintain(desk.keys, cursor=0) == 0
