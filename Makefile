@@ -2,7 +2,7 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-cluster check format docs arq-suite bench clean
+.PHONY: help install demo test test-cluster check format docs arq-suite chaos chaos-short bench clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -41,6 +41,12 @@ test-cluster: $(INSTALLED) ## run the tests of the scripts on a cluster of three
 
 arq-suite: $(INSTALLED) ## run arq's own tests against our worker
 	@$(BIN)/python .ci/arq_suite.py
+
+chaos: $(INSTALLED) ## break everything under load, 20 minutes; ledgers are compared; report in .runner/chaos.html
+	@$(BIN)/python -m tests.chaos
+
+chaos-short: $(INSTALLED) ## the same in 3 minutes
+	@$(BIN)/python -m tests.chaos --short
 
 bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|payments|enqueue|dashboard
 	@$(BIN)/runner bench $(BENCH)

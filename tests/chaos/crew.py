@@ -11,6 +11,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import connection
 from pathlib import Path
 from random import Random
@@ -65,6 +67,8 @@ class Crew:
         self._laid: set[int] = set()
         self._held: set[int] = set()
         self._watching: asyncio.Task[None] | None = None
+        # The fork server tells an exit code once: only one thread may ever ask.
+        self._asking = ThreadPoolExecutor(1)
 
     async def __aenter__(self) -> Self:
         self._watching = asyncio.create_task(self._watch())
@@ -73,16 +77,21 @@ class Crew:
     async def __aexit__(self, *_: object) -> None:
         if self._watching is not None:
             self._watching.cancel()
+        for pid in self.hands:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for hand in self.hands.values():
-            hand.kill()
-        for hand in self.hands.values():
-            await asyncio.to_thread(hand.join)
+            await self._ask(hand.join)
+        self._asking.shutdown()
+
+    def _ask(self, call: Callable[[], Any]) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._asking, call)
 
     async def start(self, count: int = 1, crash_at: str = "") -> None:
         for _ in range(count):
             words = (self._settings, crash_at, str(self._folder), self._gauge)
             hand = workers._CONTEXT.Process(target=run_worker, args=words, daemon=True)
-            await asyncio.to_thread(hand.start)
+            await self._ask(hand.start)
             self.hands[hand.pid] = hand
             if crash_at:
                 self._laid.add(hand.pid)
@@ -98,8 +107,8 @@ class Crew:
         pid = await self._draw()
         hand = self.hands.pop(pid)
         self.deaths[pid] = time.monotonic()
-        hand.kill()
-        await asyncio.to_thread(hand.join)
+        os.kill(pid, signal.SIGKILL)
+        await self._ask(hand.join)
         await self.start()
 
     async def hold(self, seconds: float) -> None:
@@ -122,10 +131,13 @@ class Crew:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(0.02)
-            for pid, hand in list(self.hands.items()):
-                if hand.is_alive():
-                    continue
-                del self.hands[pid]
+            hands = dict(self.hands)
+            for pid in await self._ask(
+                lambda hands=hands: [p for p, hand in hands.items() if not hand.is_alive()]
+            ):
+                if pid not in self.hands:
+                    continue  # killed meanwhile
+                hand = self.hands.pop(pid)
                 if pid in self._laid and hand.exitcode == -signal.SIGKILL:
                     self._laid.discard(pid)
                     self.crashes += 1

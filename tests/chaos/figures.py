@@ -70,8 +70,8 @@ class Counts:
         """Give a histogram, of one scenario or of all."""
         total = [0] * (len(EDGES) + 1)
         for each, entry in self.held.items():
-            if name in ("", each):
-                total = [a + b for a, b in zip(total, entry.get(kind, total), strict=False)]
+            if name in ("", each) and kind in entry:
+                total = [a + b for a, b in zip(total, entry[kind], strict=True)]
         return total
 
 

@@ -101,7 +101,7 @@ class Stage:
         self.back_at.append(time.monotonic())
 
     async def settle(self, limit_s: float) -> None:
-        """Wait until all that was acknowledged has ended, or is not known any more: each kind up to a limit."""
+        """Wait until all that was acknowledged has ended, or is unknown by now: each kind up to a limit."""
         begun = time.monotonic()
         kinds = ("hooks", "works", "payments")
         self.watch = Watch(job for kind in kinds for job in self.load.jobs[kind].values())
