@@ -19,6 +19,7 @@
     runner:<name>:lane:<lane>    …                             ZSET    ours   id -> rank, ready
     runner:<name>:tenants        …                             ZSET    ours   tenant -> how far on it is
     runner:<name>:lanes:<tenant> …                             ZSET    ours   lane -> rank of its head
+    runner:<name>:lone           …                             HASH    ours   tenant -> its only lane
     runner:<name>:holders:<key>  …                             ZSET    ours   who has a slot -> since ms
     runner:<name>:waiting:<key>  …                             ZSET    ours   lanes that wait -> since ms
     runner:<name>:shut           …                             ZSET    ours   gate -> look again at ms

@@ -25,29 +25,29 @@
 -- COST  O(log n + limit); looks at most at 1,200 jobs that cannot be taken; is_resent adds O(running)
 -- USES  now text owner holds settle vacant recollect judge exhume weigh bury grant enter report give_back recall waiting
 -- USES  isolate parked lane_of spec_of rule rank stride virtual_time activate deactivate shelve gate_of park outlive serve
--- USES  walk ride line_up line_back line_down due_of page_of look_again draw sort_out sift vacate unshelve resign erase
--- USES  put_back set_aside next_due outlook
+-- USES  walk line_up line_back line_down board ride_alone ride tenants_up due_of page_of look_again seal draw sort_out sift
+-- USES  vacate unshelve resign erase put_back set_aside next_due outlook
 limit = redis.call('EXISTS', paused) == 1 and 0 or math.min(limit, 500)
 local at, at_us = now(now_ms)
-local lease_end, since, found, taken, alone, skipped = text(at + lease_ms), text(at), { at, -1, 0, 0, 0 }, 0, 0, {}
+local lease_end, since, found, taken, alone, draft = text(at + lease_ms), text(at), { at, -1, 0, 0, 0 }, 0, 0, { skipped = {} }
 local lanes, any_abort = redis.call('EXISTS', here .. 'laned') == 1 and here, redis.call('EXISTS', abort) == 1 and abort
 
-local function take(page)
+local function take(page, specs)
   local lot, i = vacant(arq, page, limit - taken), 0
-  recollect(lot, arq, ours, running, any_abort, lanes)
+  recollect(lot, arq, ours, running, any_abort, lanes, specs)
   while i < #lot.ids and alone == 0 do
     i = i + 1
     local id, spec = lot.ids[i], lot.specs[i]
     local verdict, fence, deaths, snoozes, last_ms, flags = judge(lot, i, ours, at_us, is_idle == 1 and taken == 0)
     if verdict == 'poison' then
       bury(dead, arq, ours, id, since, queue, verdict, lot.attempts[i] or 0, '')
-      erase(queue, running, suspects, abort, arq, ours, here, id, spec)
+      erase(queue, running, suspects, abort, arq, ours, here, id, spec and redis.call('HGET', here .. 'laned', id))
     elseif verdict == 'wait' then
       set_aside(queue, running, suspects, id, lease_end, since)
     else
       taken, alone = taken + 1, verdict == 'alone' and 1 or 0
       local attempt = grant(lot, i, token, lease_ms, lease_end, token .. ' ' .. fence .. ' ' .. worker .. ' ' .. alone)
-      local laned = spec and (skipped[id] and 2 or 1) or 0
+      local laned = spec and (draft.skipped[id] and 2 or 1) or 0
       report(found, id, lot.payloads[i], attempt, lot.dues[i], fence, deaths, snoozes, last_ms, alone, lot.aborts[i], flags, laned)
     end
   end
@@ -58,16 +58,16 @@ end
 
 take(is_resent == 1 and recall(queue, running, arq, ours, token, since) or {})
 take(is_idle == 1 and taken == 0 and waiting(suspects, queue) or {})
-sift(queue, lanes, running, at)
 local looked, passed = 0, 0
 while taken < limit and alone == 0 and looked < limit + 1000 do
   local size = math.min(500, math.max(limit - taken, passed))
   local page = redis.call('ZRANGE', queue, '-inf', since, 'BYSCORE', 'LIMIT', passed, size, 'WITHSCORES')
   local is_last = #page < size * 2
   if lanes then
-    page, skipped = draw(queue, here, sort_out(queue, here, running, page, at), limit - taken, at, abort, found)
+    sift(queue, here, running, at, is_last, looked == 0)
+    page, draft = draw(queue, here, sort_out(queue, here, running, page, at), limit - taken, at, abort, found)
   end
-  looked, passed = looked + size, passed + take(page)
+  looked, passed = looked + size, passed + take(page, draft.specs)
   found[3] = not is_last and passed < looked and 1 or 0
   if is_last then
     break

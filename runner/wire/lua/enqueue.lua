@@ -12,9 +12,24 @@
 -- GIVES one number a job: 1 created, 0 there was one already; the same payload again counts as created (re-sent)
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(log n) a job
--- USES  now text parked lane_of spec_of rule rank stride virtual_time activate shelve set_lane
+-- USES  now text parked lane_of spec_of rule rank stride virtual_time activate shelve
 local at = text((now(now_ms)))
-local given, seen, puts, dues, ids, laned = {}, {}, {}, {}, {}, {}
+local given, seen, puts, dues, ids, marks = {}, {}, {}, {}, {}, {}
+local ready = { ids = {}, dues = {}, specs = {} }
+
+local function place(id, due, spec)
+  ids[#ids + 1] = id
+  if spec ~= '' then
+    marks[#marks + 1], marks[#marks + 2] = id, spec
+  end
+  if spec ~= '' and tonumber(due) <= tonumber(at) then
+    local n = #ready.ids + 1
+    ready.ids[n], ready.dues[n], ready.specs[n] = id, due, spec
+  else
+    dues[#dues + 1], dues[#dues + 2] = due, id
+  end
+end
+
 for i = 1, jobs_n, 5 do
   local id, payload = jobs(i), jobs(i + 3)
   local created = not seen[id]
@@ -30,19 +45,18 @@ for i = 1, jobs_n, 5 do
       due = jobs(i + 2) == '0' and at or text(tonumber(at) + tonumber(jobs(i + 2)))
     end
     puts[#puts + 1], puts[#puts + 2] = arq .. 'job:' .. id, payload
-    dues[#dues + 1], dues[#dues + 2] = due, id
-    ids[#ids + 1] = id
-    if jobs(i + 4) ~= '' then
-      laned[#laned + 1], laned[#laned + 2], laned[#laned + 3] = id, due, jobs(i + 4)
-    end
+    place(id, due, jobs(i + 4))
   end
 end
 if #ids > 0 then
   redis.call('MSET', unpack(puts))
-  redis.call('ZADD', queue, unpack(dues))
   redis.call('ZREM', abort, unpack(ids))
 end
-for i = 1, #laned, 3 do
-  set_lane(queue, here, laned[i], laned[i + 1], tonumber(at), laned[i + 2])
+if #dues > 0 then
+  redis.call('ZADD', queue, unpack(dues))
+end
+if #marks > 0 then
+  redis.call('HSET', here .. 'laned', unpack(marks))
+  shelve(queue, here, ready.ids, ready.dues, ready.specs)
 end
 return given

@@ -21,6 +21,12 @@ async def claimed(desk: Any, limit: int = 10, **options: Any) -> list[str]:
     return [job.job_id for job in (await desk.claim(limit=limit, **options)).jobs]
 
 
+async def closed(desk: Any, till_ms: int) -> None:
+    """Close gate g, as a report of its calls does."""
+    await desk.redis.hset(desk.keys.gate("g"), "u", till_ms)
+    await desk.redis.zadd(desk.keys.gates, {"g": till_ms})
+
+
 async def limit(desk: Any, **limits: int) -> None:
     await desk.scripts.set_rules(desk.keys, {f"limit:{name}": str(n) for name, n in limits.items()})
 
@@ -76,6 +82,24 @@ async def test_who_had_a_turn_stands_behind_tenants_that_a_claim_has_not_read_ye
         await desk.enqueue(f"{tenant}1", f"{tenant}2", lane=of(tenant))
     assert await claimed(desk, 3) == ["b1", "c1", "e1"]
     assert sorted(await claimed(desk, 3)) == ["b2", "c2", "e2"]
+
+
+async def test_a_tenant_with_one_lane_gets_a_second_one_and_loses_both(desk: Any) -> None:
+    """The lane whose head ranks first goes first, also when it comes after the other; nothing is left behind."""
+    await limit(desk, g=5)
+    await desk.enqueue("old1", "old2", lane=of("t"))
+    await desk.enqueue("other", lane=of("u"))
+    desk.now_ms += 5
+    await desk.enqueue("new", lane=of("t", 5, "g"))
+    await desk.enqueue("urgent", lane=of("t", 0, "g"))
+    order = [await claimed(desk, 1) for _ in range(3)]
+    assert [each for [each] in order if each != "other"] == ["urgent", "old1"]
+    for job_id in ("old2", "new"):
+        assert await desk.cancel(job_id) == 1
+    assert await claimed(desk) == []
+    left = {key.removeprefix(desk.keys.here).partition(":")[0] for key in await desk.picture()}
+    assert "turn" in left
+    assert not left & {"lane", "lanes", "lone", "tenants"}
 
 
 async def test_a_weight_is_a_share_of_the_turns_and_counts_from_the_next_claim(desk: Any) -> None:
@@ -214,7 +238,7 @@ async def test_a_slot_that_nobody_took_goes_to_the_next_in_line(desk: Any) -> No
 
 async def test_a_gate_that_opens_lets_all_lanes_go_on_in_bounded_steps(desk: Any) -> None:
     """At most 50 a claim, which says that there is more."""
-    await desk.redis.hset(f"{desk.keys.here}gate:g", "u", desk.now_ms + 5)
+    await closed(desk, desk.now_ms + 5)
     for number in range(55):
         await desk.enqueue(f"{number}", lane=of(f"t{number}", 5, "g"))
     assert await claimed(desk, 100) == []
@@ -271,7 +295,7 @@ async def test_10_000_tenants_cost_a_claim_what_10_do(desk: Any) -> None:
             pipe.zadd(desk.keys.queue, {job_id: PARKED + desk.now_ms})
             pipe.hset(desk.keys.laned, job_id, spec)
             pipe.zadd(f"{desk.keys.here}lane:t{job_id[1:]}", {job_id: desk.now_ms})
-            pipe.zadd(f"{desk.keys.here}lanes:t{job_id[1:]}", {f"t{job_id[1:]}": desk.now_ms})
+            pipe.hset(f"{desk.keys.here}lone", f"t{job_id[1:]}", f"t{job_id[1:]}")
             pipe.zadd(f"{desk.keys.here}tenants", {f"t{job_id[1:]}": 1})
         await pipe.execute()
         before = await commands(desk.redis)
@@ -299,7 +323,7 @@ async def test_a_closed_gate_is_passed_by_nobody_until_it_opens_by_itself(desk: 
     assert await claimed(desk, 1) == ["a"]
     await desk.let_lease_end("a")
     opens_ms = desk.now_ms + 5_000
-    await desk.redis.hset(f"{desk.keys.here}gate:g", "u", opens_ms)
+    await closed(desk, opens_ms)
     claim = await desk.claim()
     assert (claim.jobs, claim.next_due_ms, claim.lanes_wait) == ([], 5_000, True)
     desk.now_ms = opens_ms
@@ -314,7 +338,7 @@ async def test_full_can_mean_that_a_job_is_skipped(desk: Any) -> None:
     assert [(job.job_id, job.is_skipped) for job in claim.jobs] == [("a", False), ("b", True), ("c", True)]
     await finish_all(desk, claim, "t")
     await desk.enqueue("d", lane=of("", 5, "g", on_full="skip"))
-    await desk.redis.hset(f"{desk.keys.here}gate:g", "u", desk.now_ms + 10)
+    await closed(desk, desk.now_ms + 10)
     assert await claimed(desk) == []
     desk.now_ms += 10
     assert [job.is_skipped for job in (await desk.claim()).jobs] == [False]

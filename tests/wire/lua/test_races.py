@@ -23,7 +23,7 @@ NOTES = {"done": "", "dead": "failed {}", "again": "{}", "later": "why", "back":
 
 FULL_AT = {"g": 1, "h": 2}
 PLAIN = dict.fromkeys(IDS, "")
-OF_LANES = {"laned", "lane", "lanes", "tenants", "turn", "holders", "waiting", "shut"}
+OF_LANES = {"laned", "lane", "lanes", "lone", "tenants", "turn", "holders", "waiting", "shut"}
 lanes = st.sampled_from(
     [
         Lane(),

@@ -1,13 +1,13 @@
--- line_down(...): write what turns have changed in a line of tenants.
-local function line_down(here, line)
+-- line_down(key, line): write what turns have changed in a line.
+local function line_down(key, line)
   local moves = {}
-  for tenant, pass in pairs(line.moved) do
-    moves[#moves + 1], moves[#moves + 2] = string.format('%.17g', pass), tenant
+  for name, pass in pairs(line.moved) do
+    moves[#moves + 1], moves[#moves + 2] = string.format('%.17g', pass), name
   end
   if #moves > 0 then
-    redis.call('ZADD', here .. 'tenants', 'XX', unpack(moves))
+    redis.call('ZADD', key, 'XX', unpack(moves))
   end
   if #line.gone > 0 then
-    redis.call('ZREM', here .. 'tenants', unpack(line.gone))
+    redis.call('ZREM', key, unpack(line.gone))
   end
 end

@@ -13,6 +13,7 @@ local function mend(queue, here, limit)
       redis.call('ZADD', queue, text(score - 1e15), id)
     elseif score >= 1e15 then
       local stands = redis.call('ZSCORE', here .. 'lanes:' .. lane.tenant, lane.text)
+      stands = stands or redis.call('HGET', here .. 'lone', lane.tenant) == lane.text
       for _, gate in ipairs(lane.gates) do
         stands = stands or redis.call('ZSCORE', here .. 'waiting:' .. gate.key, lane.text)
       end

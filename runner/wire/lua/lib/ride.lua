@@ -1,34 +1,31 @@
--- ride(...): a turn of a tenant: of its first lane up to `room` jobs that rank before the head of its next one. Gives how
--- many, and whether none of its lanes is served any more. What that empties is noted in the draft: nobody looks there again.
-local function ride(here, tenant, plain, room, at, abort, draft)
-  local lanes = here .. 'lanes:' .. tenant
-  local name, _, other, till = unpack(redis.call('ZRANGE', lanes, 0, 1, 'WITHSCORES'))
-  if not name then
-    return 0, true
+-- ride(...): a turn of a tenant: up to `room` jobs of its lanes, the lane whose head ranks first before others; `lone` is
+-- its only lane, if it has but one. Gives how many, and whether none of its lanes is served any more.
+local function ride(here, tenant, lone, plain, room, at, abort, draft)
+  if lone then
+    return ride_alone(here, lone, room, at, abort, draft)
   end
-  local lane, served, head, is_stopped = here .. 'lane:' .. name, 0, nil, false
-  if tenant == '' and name == 'plain' then
-    served, head = walk(plain, room, till, draft)
-  else
-    local jobs = redis.call('ZRANGE', lane, '-inf', till or '+inf', 'BYSCORE', 'LIMIT', 0, room + 1, 'WITHSCORES')
-    local ids
-    ids, is_stopped = serve(here, lane_of(name), jobs, math.min(room, #jobs / 2), at, abort, draft)
-    served, head = #ids, jobs[#ids * 2 + 2]
-    if till and not head then
-      head = redis.call('ZRANGE', lane, served, served, 'WITHSCORES')[2]
+  local key, served = here .. 'lanes:' .. tenant, 0
+  local line = line_up(key, room)
+  if line.last == 1 and (tenant ~= '' or line.names[1] ~= 'plain') then
+    local alone, is_gone = ride_alone(here, line.names[1], room, at, abort, draft)
+    draft.emptied[#draft.emptied + 1] = is_gone and key or nil
+    return alone, is_gone
+  end
+  while served < room and draft.turns > 0 and line.first < line.last + (line.is_whole and 1 or 0) do
+    local name, till, count, head, is_stopped = line.names[line.first], line.passes[line.first + 1], 0, nil, false
+    line.first, draft.turns = line.first + 1, draft.turns - 1
+    if tenant == '' and name == 'plain' then
+      count, head = walk(plain, room - served, till, draft)
+    else
+      count, head, is_stopped = board(here, name, room - served, till, at, abort, draft)
     end
-    if not head then
-      draft.emptied[#draft.emptied + 1] = lane
-    elseif served > 0 then
-      redis.call('ZREM', lane, unpack(ids))
+    served = served + count
+    if head and not is_stopped then
+      line_back(line, name, tonumber(head))
+    else
+      line.gone[#line.gone + 1] = name
     end
   end
-  if head and not is_stopped then
-    redis.call('ZADD', lanes, head, name)
-  elseif other then
-    redis.call('ZREM', lanes, name)
-  else
-    draft.emptied[#draft.emptied + 1] = lanes
-  end
-  return served, not other and (is_stopped or not head)
+  line_down(key, line)
+  return served, line.is_whole and line.first > line.last
 end

@@ -3,7 +3,7 @@ local function set_lane(queue, here, id, due, at, spec)
   if spec ~= '' then
     redis.call('HSET', here .. 'laned', id, spec)
     if tonumber(due) <= at then
-      shelve(queue, here, id, due, spec)
+      shelve(queue, here, { id }, { due }, { spec })
     end
   end
 end

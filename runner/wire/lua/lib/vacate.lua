@@ -14,7 +14,7 @@ local function vacate(here, id, spec, is_over)
     redis.call('HDEL', here .. 'laned', id)
     redis.call('ZREM', here .. 'owned', lane.tenant .. '\31' .. id)
     if redis.call('EXISTS', here .. 'laned') == 0 then
-      redis.call('DEL', here .. 'tenants', here .. 'lanes:', here .. 'turn')
+      redis.call('DEL', here .. 'tenants', here .. 'lanes:', here .. 'lone', here .. 'turn')
     end
   end
 end
