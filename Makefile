@@ -20,7 +20,7 @@ demo: $(INSTALLED) ## 300 webhooks, 100 payments, a worker killed half-way; noth
 
 # The suite starts more than a hundred processes of ours: without compiled modules each compiles hundreds of them anew.
 test: $(INSTALLED) ## run the whole suite on a real server
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## lint, formatting, types, and which module may import which
 	@$(BIN)/ruff check --quiet .

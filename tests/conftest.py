@@ -34,6 +34,22 @@ from redis.asyncio import ConnectionPool, Redis
 from runner.testing.server import Server
 
 DATABASES = 4096
+LONG = (
+    "cli/test_demo.py",
+    "fleet/test_supervisor.py",
+    "jobs/payment/test_crash_table.py",
+    "engine/test_kill.py",
+    "servers/test_cluster_moves.py",
+    "servers/test_sentinel.py",
+    "dashboard/test_browser.py",
+)
+"""Files that wait long, for leases and processes: begun first, so that none of them is what the end waits for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    order = {str(here / name): place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(str(item.path), len(order)))
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,11 @@
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from runner.bench import effects, latency, payments, webhooks
+from runner.bench import effects, latency, payments, process, webhooks
 from runner.bench.drain import crew
 from runner.bench.peers import NOOP, PEERS, Ours
 from runner.bench.process import python
@@ -22,7 +23,35 @@ STOCK = {
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, capsys):
+def forked(monkeypatch, forks):
+    """Let the bench's workers be forked from one that has all imported; not those heard by a pipe."""
+
+    class Forked:
+        stdout = None
+
+        def __init__(self, words, *, cwd, env, stdout, **_):
+            child = forks.start(*words[2:], log=stdout.name, folder=cwd, environment=env)
+            self.pid, self.wait = child.pid, child.join
+            self.terminate, self.kill = child.terminate, child.kill
+            self._child = child
+
+        def send_signal(self, number):
+            os.kill(self.pid, number)
+
+        def poll(self):
+            return self._child.exitcode
+
+        returncode = property(poll)
+
+    def start(words, **options):
+        return (real.Popen if options["stdout"] is real.PIPE else Forked)(words, **options)
+
+    real = process.subprocess
+    monkeypatch.setattr(process, "subprocess", SimpleNamespace(**{**vars(real), "Popen": start}))
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys, forked):
     """Call ``runner bench … --json`` in an empty folder; give exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("RUNNER_")]:
@@ -150,9 +179,9 @@ def test_a_worker_that_dies_ends_the_bench_with_its_last_words(monkeypatch):
 
 def test_a_child_is_gone_when_its_block_ends(tmp_path):
     """Held or not, a process does not outlive the bench."""
-    with python(["http.server", "0"], folder=tmp_path, name="child", environment={}) as process:
-        process.hold()
-    assert process.child.poll() is not None
+    with python(["http.server", "0"], folder=tmp_path, name="child", environment={}) as started:
+        started.hold()
+    assert started.child.poll() is not None
 
 
 def test_a_figure_that_nobody_measured_is_left_out():

@@ -46,7 +46,7 @@ async def serve(workers, until):
 
 
 def test_a_cron_job_keeps_arqs_meaning():
-    """Over 2,000 random rules and instants the next run is the one that arq gives."""
+    """Over 500 random rules and instants the next run is the one that arq gives."""
     rng = random.Random(4)
     fields = {
         "month": lambda: rng.choice([rng.randint(1, 12), {1, 5, 9}]),
@@ -56,7 +56,7 @@ def test_a_cron_job_keeps_arqs_meaning():
         "minute": lambda: rng.choice([rng.randint(0, 59), {0, 20, 40}]),
         "second": lambda: rng.choice([rng.randint(0, 59), None]),
     }
-    for _ in range(2000):
+    for _ in range(500):
         options = {name: make() for name, make in fields.items() if rng.random() < 0.5}
         options["microsecond"] = rng.choice([0, 123_456])
         start = datetime(2026, 1, 1, tzinfo=TZ, microsecond=options["microsecond"])
