@@ -43,7 +43,7 @@ LONG = (
     "servers/test_sentinel.py",
     "dashboard/test_browser.py",
 )
-"""Files that wait long, for leases and processes: begun first, so that none of them is what the end waits for."""
+"""Files that wait long, for leases and processes: begun first, so that the end waits for none of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
