@@ -10,7 +10,19 @@ import typer
 
 from ..app import Runner
 from ..arq_settings import client_of, import_settings, url_of
-from ..doctor import Finding, check_project, check_server, check_settings, check_work, is_wrong, read_facts
+from ..doctor import (
+    Finding,
+    Trust,
+    check_masters,
+    check_project,
+    check_server,
+    check_settings,
+    check_work,
+    is_wrong,
+    masters_of,
+    read_facts,
+    read_masters,
+)
 from ..wire.keys import keys_of, keys_of_arq_queue
 from .connected import run
 from .showing import clean, print_json
@@ -48,8 +60,14 @@ async def _ours(runner: Runner, watch_s: float) -> list[Finding]:
     layout = settings.redis.key_layout
     keys = [keys_of(name, layout) for name in settings.worker.queues]
     url = runner.server_url()
-    facts = await read_facts(runner.client.execute, url=url, queues=keys, layout=layout, watch_s=watch_s)
-    findings = check_server(facts, durable=settings.durable_for(settings.worker.queues))
+    redis, durable = settings.redis, settings.durable_for(settings.worker.queues)
+    trust = Trust(redis.ca_file, redis.cert_file, redis.key_file)
+    facts = await read_facts(
+        runner.client.execute, url=url, queues=keys, layout=layout, trust=trust, watch_s=watch_s
+    )
+    async with masters_of(url, redis) as masters:
+        found = await read_masters(masters, facts)
+    findings = check_masters(found, durable=durable) if found else check_server(facts, durable=durable)
     findings += check_settings(settings, runner.registry)
     return findings + check_work(facts, tasks=[task.name for task in runner.registry])
 
@@ -61,7 +79,12 @@ async def _theirs(settings: Any, name: str, watch_s: float) -> list[Finding]:
     client = await client_of(worker)
     try:
         keys = keys_of_arq_queue(worker.queue_name)
-        facts = await read_facts(client.execute, url=url_of(worker), queues=[keys], watch_s=watch_s)
+        at = worker.redis_settings
+        trust = Trust(
+            (at and at.ssl_ca_certs) or "", (at and at.ssl_certfile) or "", (at and at.ssl_keyfile) or ""
+        )
+        url = url_of(worker)
+        facts = await read_facts(client.execute, url=url, queues=[keys], trust=trust, watch_s=watch_s)
     finally:
         await client.close()
     return [*findings, *check_server(facts), *check_work(facts, tasks=list(worker.functions))]

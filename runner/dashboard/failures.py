@@ -13,7 +13,7 @@ from .shown import error_text, line_of
 
 GROUPED = 500
 """Letters, the newest, of which groups are made."""
-COUNTED = 1000
+COUNTED = 500
 """Letters that a preview looks at; more are counted by a run of its own."""
 PER_PAGE = 50
 MOST_GROUPS = 100

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from statistics import median
 from typing import Any
@@ -17,6 +17,7 @@ from ..wire.asking import Refusal, ask, info_of, pairs_of, try_script
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.queue_scripts import QueueScripts
 from ..wire.scripts import End, Entry, Execute, Scripts
+from .certificate import Certificate, Trust, read_certificate
 from .sample import Sample, read_sample
 
 PROBE_QUEUE = "doctor-probe"
@@ -32,6 +33,7 @@ NEEDED = (
 DANGEROUS = (("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "SET", "maxmemory", "1"), ("DEBUG", "SLEEP", "0"))
 
 NOT_ASKED = Refusal("not asked")
+NO_FILES = Trust()
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -81,6 +83,7 @@ class Facts:
         queues: how each stands.
         workers: who lives.
         samples: of the jobs of each queue.
+        certificate: that it shows; None without TLS.
     """
 
     url: str
@@ -97,6 +100,7 @@ class Facts:
     queues: Sequence[QueueStanding] = ()
     workers: Sequence[WorkerStanding] = ()
     samples: Sequence[Sample] = ()
+    certificate: Certificate | Refusal | None = None
 
 
 async def read_facts(
@@ -105,6 +109,7 @@ async def read_facts(
     url: str,
     queues: Sequence[Keys],
     layout: Layout = "classic",
+    trust: Trust = NO_FILES,
     watch_s: float = 2.0,
     sleep: Sleep = asyncio.sleep,
 ) -> Facts:
@@ -114,10 +119,48 @@ async def read_facts(
         ServerUnreachable: there is none.
     """
     probe_keys = keys_of(PROBE_QUEUE, layout)
-    info, config = await ask(execute, "INFO", "everything"), await ask(execute, "CONFIG", "GET", "*")
-    info = info if isinstance(info, Refusal) else info_of(info)
+    facts = await _read_server(execute, url, probe_keys, watch_s, sleep)
     scripts = QueueScripts(execute)
     standings = [standing_of(keys.name, await scripts.standing(keys)) for keys in queues]
+    others = {keys.name: [x.queue for x in queues if x is not keys] for keys in queues}
+    return replace(
+        facts,
+        probe=await _probe(Scripts(execute), probe_keys),
+        ping_s=await _median(execute, "PING"),
+        set_s=await _median(execute, "SET", probe_keys.op("probe"), "x", "PX", 1000),
+        layout=layout,
+        queues=standings,
+        workers=await read_workers(execute),
+        samples=[
+            await read_sample(execute, keys, others[keys.name] if layout == "classic" else ())
+            for keys in queues
+        ],
+        certificate=await read_certificate(url, trust, now_s=facts.clocks[-1].wall_s),
+    )
+
+
+async def read_masters(masters: Mapping[str, Execute], facts: Facts) -> dict[str, Facts]:
+    """Give the facts once for each master of a cluster, with what that one tells of itself."""
+    found: dict[str, Facts] = {}
+    for name, execute in masters.items():
+        keys = keys_of(PROBE_QUEUE, facts.layout)
+        told = await _read_server(execute, facts.url, keys, 0.0, asyncio.sleep)
+        found[name] = replace(
+            facts,
+            info=told.info,
+            config=told.config,
+            cluster=told.cluster,
+            clocks=told.clocks,
+            scripts=told.scripts,
+            acl=told.acl,
+        )
+    return found
+
+
+async def _read_server(execute: Execute, url: str, probe_keys: Keys, watch_s: float, sleep: Sleep) -> Facts:
+    """Ask what each server has for itself."""
+    info, config = await ask(execute, "INFO", "everything"), await ask(execute, "CONFIG", "GET", "*")
+    info = info if isinstance(info, Refusal) else info_of(info)
     is_cluster = not isinstance(info, Refusal) and info.get("cluster_enabled") == "1"
     cluster = await ask(execute, "CLUSTER", "INFO") if is_cluster else b""
     return Facts(
@@ -127,14 +170,7 @@ async def read_facts(
         cluster={} if isinstance(cluster, Refusal) else info_of(cluster),
         clocks=await _clocks(execute, watch_s, sleep),
         scripts=await _scripts(execute),
-        probe=await _probe(Scripts(execute), probe_keys),
-        ping_s=await _median(execute, "PING"),
-        set_s=await _median(execute, "SET", probe_keys.op("probe"), "x", "PX", 1000),
         acl=await _acl(execute, probe_keys),
-        layout=layout,
-        queues=standings,
-        workers=await read_workers(execute),
-        samples=[await read_sample(execute, keys) for keys in queues],
     )
 
 

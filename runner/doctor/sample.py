@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..wire.keys import Keys
 from ..wire.peek import task_in
@@ -23,6 +23,7 @@ class Sample:
         pickled: how many payloads are pickles.
         tasks: how many jobs wait by the name of their task.
         leaseless: entries of running jobs, of 100, that nobody holds a lease of: their workers are gone.
+        doubled: ids that stand in two places at once, each with the key of the other one.
     """
 
     queue: str
@@ -32,10 +33,17 @@ class Sample:
     pickled: int
     tasks: Mapping[str, int]
     leaseless: int
+    doubled: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-async def read_sample(execute: Execute, keys: Keys) -> Sample:
-    """Look at the first 100 jobs of a queue, and at 100 that run."""
+async def read_sample(execute: Execute, keys: Keys, others: Sequence[str] = ()) -> Sample:
+    """Look at the first 100 jobs of a queue, and at 100 that run.
+
+    Args:
+        execute: sends one command.
+        keys: of the queue.
+        others: ZSETs of queues that share their jobs' keys with it: an id is a job of one of them.
+    """
     scripts = QueueScripts(execute)
     _, named = await scripts.page(keys, limit=MAX_PAGE)
     ids = [job.job_id for job in named]
@@ -56,4 +64,21 @@ async def read_sample(execute: Execute, keys: Keys) -> Sample:
         pickled=sum(row.head[:1] == b"\x80" for row in rows),
         tasks=Counter(task_in(row.head) for row in rows if row.size),
         leaseless=leases.count(0),
+        doubled=await _doubled(execute, keys.queue, ids, (keys.dead, *others)),
     )
+
+
+async def _doubled(
+    execute: Execute, queue: str, ids: Sequence[bytes], places: Sequence[str]
+) -> dict[str, str]:
+    """Find jobs that another place has, too; asked again in one step, as one may have moved meanwhile."""
+    found: dict[str, str] = {}
+    for place in places:
+        scores = await asyncio.gather(*(execute("ZSCORE", place, job_id) for job_id in ids))
+        for job_id, score in zip(ids, scores, strict=True):
+            if score is None:
+                continue
+            both = await asyncio.gather(execute("ZSCORE", place, job_id), execute("ZSCORE", queue, job_id))
+            if None not in both:
+                found[job_id.decode(errors="replace")] = place
+    return found

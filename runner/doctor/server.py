@@ -1,18 +1,19 @@
 """Checks of the server: facts in, findings out. What it does not tell is ``not checked``, never ``ok``."""
 
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
-from urllib.parse import urlsplit
 
 from ..wire.asking import Refusal
 from .facts import Facts
 from .finding import Finding
+from .reach import certificate, exposure, network, permissions
 
 OLDEST_MAJOR = 7
 SKEW_S = 0.5
 DRIFT = 0.001
 FULL = 0.8
+SHORT_BUSY_MS = 1000
 
 
 def check_server(facts: Facts, *, durable: str = "") -> list[Finding]:
@@ -20,8 +21,26 @@ def check_server(facts: Facts, *, durable: str = "") -> list[Finding]:
     findings = [finding for check in _BY_INFO for finding in _told(facts.info, check)]
     findings += [finding for check in _BY_CONFIG for finding in _told(facts.config, check)]
     findings += list(_durability(facts, durable))
-    findings += [_clock(facts), _scripts(facts), _life(facts), *_acl(facts), _network(facts)]
-    return [*findings, *_cluster(facts)]
+    if not isinstance(facts.config, Refusal):
+        findings += list(_truncated(facts.config, durable))
+    findings += [_clock(facts), _scripts(facts), _life(facts), *permissions(facts), *exposure(facts)]
+    return [*findings, network(facts), *certificate(facts), *_cluster(facts)]
+
+
+def check_masters(masters: Mapping[str, Facts], *, durable: str = "") -> list[Finding]:
+    """Judge every master of a cluster: what all have in common once, the rest with the node that it is of."""
+    by_node = {name: check_server(facts, durable=durable) for name, facts in masters.items()}
+    alike: dict[tuple[str, str, str], list[tuple[str, Finding]]] = {}
+    for name, findings in by_node.items():
+        for finding in findings:
+            alike.setdefault((finding.check, finding.verdict, finding.cure), []).append((name, finding))
+    told: list[Finding] = []
+    for (_, verdict, _), found in alike.items():
+        if len({name for name, _ in found}) == len(masters):
+            told.append(replace(found[0][1], why=f"{found[0][1].why} ({len(masters)} masters)"))
+        elif verdict != "ok":
+            told += [replace(finding, why=f"{name}: {finding.why}") for name, finding in found]
+    return sorted(told, key=lambda each: _ORDER.index(each.check))
 
 
 Check = Callable[[Mapping[str, str]], Iterator[Finding]]
@@ -107,6 +126,26 @@ def _rewrites(config: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("rewrites", "warning", why, "CONFIG SET no-appendfsync-on-rewrite no")
 
 
+def _busy(config: Mapping[str, str]) -> Iterator[Finding]:
+    text = config.get("busy-reply-threshold", config.get("lua-time-limit", ""))
+    if text.lstrip("-").isdigit() and (ms := int(text)) < SHORT_BUSY_MS:
+        why = f"busy-reply-threshold is {ms} ms: a script of ours that is slow once makes others hear BUSY"
+        if ms <= 0:
+            why = f"busy-reply-threshold is {ms}: whoever waits for a script that hangs is never told"
+        yield Finding("busy", "warning", why, "CONFIG SET busy-reply-threshold 5000")
+    elif text:
+        yield Finding("busy", "ok", f"a script may take {int(text):,} ms before others hear BUSY")
+
+
+def _truncated(config: Mapping[str, str], durable: str) -> Iterator[Finding]:
+    if config.get("appendonly") == "yes" and config.get("aof-load-truncated") == "yes" and durable:
+        why = (
+            f"aof-load-truncated is yes, and {durable} asks for durability: a file that was cut off is loaded"
+            " without its end, and nobody is told"
+        )
+        yield Finding("truncated", "warning", why, "CONFIG SET aof-load-truncated no")
+
+
 def _durability(facts: Facts, durable: str) -> Iterator[Finding]:
     config = facts.config
     if isinstance(config, Refusal):
@@ -169,36 +208,6 @@ def _life(facts: Facts) -> Finding:
     return Finding("a job's life", "wrong", f"one was {facts.probe}", "the lines above may say why")
 
 
-def _acl(facts: Facts) -> Iterator[Finding]:
-    acl = facts.acl
-    if isinstance(acl, Refusal):
-        yield Finding("permissions", "not checked", f"the server does not tell: {acl}")
-        return
-    if acl.missing:
-        words = " ".join(f"+{name.lower()}" for name in acl.missing)
-        why = f"user {acl.user} may not {', '.join(acl.missing)}"
-        yield Finding("permissions", "wrong", why, f"ACL SETUSER {acl.user} {words}")
-        return
-    if acl.dangerous and not _is_near(facts.url):
-        why = f"user {acl.user} may {', '.join(acl.dangerous)}, which no job needs"
-        words = " ".join(f"-{name.lower()}" for name in acl.dangerous)
-        yield Finding("permissions", "warning", why, f"ACL SETUSER {acl.user} {words}")
-    else:
-        yield Finding("permissions", "ok", f"user {acl.user} may do what is needed")
-    if acl.has_password is False and not _is_near(facts.url):
-        why = f"user {acl.user} needs no password: whoever reaches the server can read and change all jobs"
-        yield Finding("password", "wrong", why, f"ACL SETUSER {acl.user} resetpass '>…', and in redis.url")
-
-
-def _network(facts: Facts) -> Finding:
-    if _is_near(facts.url):
-        return Finding("network", "ok", "the server is on this machine")
-    if urlsplit(facts.url).scheme == "rediss":
-        return Finding("network", "ok", "TLS")
-    why = "jobs and passwords travel in clear text to another machine"
-    return Finding("network", "warning", why, "rediss:// in redis.url, and tls-port on the server")
-
-
 def _cluster(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.info, Refusal) or facts.info.get("cluster_enabled") != "1":
         return
@@ -212,22 +221,15 @@ def _cluster(facts: Facts) -> Iterator[Finding]:
         yield Finding("cluster", "ok", "state ok, each queue in one slot")
 
 
-def _is_near(url: str) -> bool:
-    """Whether the server is on this machine, as far as its address says."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "unix" or host in ("localhost", ""):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _int(lines: Mapping[str, str], name: str) -> int:
     text = lines.get(name, "0")
     return int(text) if text.isdigit() else 0
 
 
 _BY_INFO = (_version, _memory, _replication, _writes)
-_BY_CONFIG = (_eviction, _rewrites)
+_BY_CONFIG = (_eviction, _rewrites, _busy)
+_ORDER = (
+    "version", "memory", "replication", "disk", "writes", "eviction", "rewrites", "busy", "durability",
+    "truncated", "clock", "scripts", "a job's life", "permissions", "password", "exposure", "network",
+    "certificate", "cluster",
+)  # fmt: skip

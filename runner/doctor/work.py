@@ -16,7 +16,14 @@ SHORT_LEASE_S = 5.0
 def check_work(facts: Facts, *, tasks: Collection[str] = ()) -> list[Finding]:
     """Judge what waits and who works; ``tasks`` are the names that the settings at hand know."""
     known = {*tasks, *(name for worker in facts.workers for name in worker.tasks)}
-    checks = (_workers(facts), _queues(facts), _payloads(facts), _unknown_tasks(facts, known), _dead(facts))
+    checks = (
+        _workers(facts),
+        _queues(facts),
+        _payloads(facts),
+        _doubled(facts),
+        _unknown_tasks(facts, known),
+        _dead(facts),
+    )
     return [finding for check in checks for finding in check]
 
 
@@ -97,8 +104,20 @@ def _payloads(facts: Facts) -> Iterator[Finding]:
     if leaseless:
         why = f"{leaseless} running jobs have lost their worker: they start again when one claims them"
         yield Finding("jobs", "warning", why, "runner workers")
-    if not missing + expiring and not pickled + leaseless:
+    if not missing + expiring and not pickled + leaseless and not any(x.doubled for x in facts.samples):
         yield Finding("jobs", "ok", f"{looked} looked at")
+
+
+def _doubled(facts: Facts) -> Iterator[Finding]:
+    for sample in facts.samples:
+        for job_id, place in list(sample.doubled.items())[:3]:
+            why = f"job {job_id} waits in {sample.queue}, and stands in {place} too: it may run twice"
+            cure = (
+                f"runner dead discard {job_id} --queue {sample.queue}"
+                if place.endswith("dead")
+                else f"runner jobs cancel {job_id} --queue {sample.queue}"
+            )
+            yield Finding("jobs", "wrong", why, cure)
 
 
 def _unknown_tasks(facts: Facts, known: set[str]) -> Iterator[Finding]:

@@ -67,10 +67,16 @@ def tally_of(counts: Sequence[int]) -> Tally:
     return Tally(counts[0], counts[1], counts[2], tuple(counts[3:]))
 
 
+NOTHING = tally_of([0] * _WIDTH)
+
+
 def summed(tallies: Sequence[Tally]) -> Tally:
     """Add tallies up."""
-    counts = [(each.ok, each.failed, each.throttled, *each.took) for each in tallies]
-    return tally_of([sum(column) for column in zip(*counts, strict=True)] if counts else [0] * _WIDTH)
+    some = [each for each in tallies if each is not NOTHING]
+    if len(some) < 2:
+        return some[0] if some else NOTHING
+    counts = [(each.ok, each.failed, each.throttled, *each.took) for each in some]
+    return tally_of([sum(column) for column in zip(*counts, strict=True)])
 
 
 class Heard(NamedTuple):
@@ -133,12 +139,9 @@ class DestinationScripts:
         )
 
 
-_NOTHING = tally_of([0] * _WIDTH)
-
-
 def _tally(text: bytes | None, number: int) -> Tally:
     """Read a minute or an hour; one of another day, or of another version, counts as empty."""
     if text is None:
-        return _NOTHING
+        return NOTHING
     at, *counts = map(int, text.split())
-    return tally_of(counts) if at == number and len(counts) == _WIDTH else _NOTHING
+    return tally_of(counts) if at == number and len(counts) == _WIDTH else NOTHING

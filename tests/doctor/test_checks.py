@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from runner import Idempotency, Settings, task
-from runner.doctor import Facts, check_server, check_settings, check_work, is_wrong
+from runner.doctor import Facts, check_masters, check_server, check_settings, check_work, is_wrong
+from runner.doctor.certificate import Certificate
 from runner.doctor.facts import Acl, ClockReading
 from runner.doctor.sample import Sample
 from runner.inspector import QueueStanding, WorkerStanding
@@ -23,6 +24,7 @@ WELL = Facts(
     clocks=[ClockReading(1000.0 + n, n, 1000.0 + n) for n in range(3)],
     acl=Acl("default", [], ["FLUSHALL"], False),
 )
+OPEN = {"bind": "* -::*", "port": "6379", "protected-mode": "no"}
 FAR = "redis://db.example.com:6379/0"
 
 
@@ -54,12 +56,30 @@ def test_a_server_that_is_well_has_nothing_but_ok() -> None:
         ({"config": {**CONFIG, "appendonly": "no"}}, {"durability": "wrong"}),
         ({"config": {**CONFIG, "appendfsync": "no"}}, {"durability": "warning"}),
         ({"config": {**CONFIG, "no-appendfsync-on-rewrite": "yes"}}, {"rewrites": "warning"}),
+        ({"config": {**CONFIG, "busy-reply-threshold": "5000"}}, {}),
+        ({"config": {**CONFIG, "busy-reply-threshold": "50"}}, {"busy": "warning"}),
+        ({"config": {**CONFIG, "lua-time-limit": "0"}}, {"busy": "warning"}),
+        ({"config": {**CONFIG, **OPEN}}, {"exposure": "wrong"}),
+        ({"config": {**CONFIG, **OPEN, "bind": ""}}, {"exposure": "wrong"}),
+        ({"config": {**CONFIG, **OPEN, "bind": "127.0.0.1 -::1"}}, {}),
+        ({"config": {**CONFIG, **OPEN, "port": "0", "tls-port": "0"}}, {}),
+        ({"config": {**CONFIG, **OPEN, "protected-mode": "yes"}}, {}),
+        ({"config": {**CONFIG, **OPEN}, "acl": Acl("web", [], [], True)}, {}),
+        ({"certificate": Certificate("db", "Hostname mismatch")}, {"certificate": "wrong"}),
+        ({"certificate": Certificate("db", ends_in_s=86_400.0 * 3)}, {"certificate": "warning"}),
+        ({"certificate": Certificate("db", ends_in_s=86_400.0 * 30)}, {}),
         ({"scripts": ["claim: no"]}, {"scripts": "wrong"}),
         ({"probe": "not made: OOM"}, {"a job's life": "wrong"}),
         ({"acl": Acl("web", ["EVALSHA"], [], True)}, {"permissions": "wrong"}),
         ({"url": FAR}, {"permissions": "warning", "password": "wrong", "network": "warning"}),
         ({"url": FAR, "acl": Acl("web", [], [], True)}, {"network": "warning"}),
         ({"url": "rediss://db.example.com", "acl": Acl("web", [], [], True)}, {}),
+        ({"url": "rediss+sentinel://a.example,127.0.0.1/mymaster", "acl": Acl("web", [], [], True)}, {}),
+        (
+            {"url": "redis+sentinel://127.0.0.1,a.example/m/0", "acl": Acl("web", [], [], True)},
+            {"network": "warning"},
+        ),
+        ({"url": "redis+sentinel://127.0.0.1:1,localhost:2/mymaster"}, {}),
         (
             {"info": {**INFO, "cluster_enabled": "1"}, "cluster": {"cluster_state": "fail"}},
             {"cluster": "wrong"},
@@ -96,11 +116,24 @@ def test_replicas_without_persistence_are_told_of() -> None:
     assert "empties them too" in finding.why
 
 
+def test_of_several_masters_what_one_alone_has_is_told_with_its_name() -> None:
+    """What all have in common is told once; what is well with some of them is left out."""
+    ill = replace(WELL, config={**CONFIG, "maxmemory-policy": "allkeys-lru"})
+    findings = check_masters({"a:1": WELL, "b:2": ill, "c:3": WELL})
+    assert [(f.check, f.verdict) for f in findings if f.verdict != "ok"] == [("eviction", "wrong")]
+    assert [f.why.split(":")[0] for f in findings if f.check == "eviction"] == ["b"]
+    assert [f.why for f in findings if f.check == "version"] == ["valkey 9.1.2 (3 masters)"]
+    assert [f.check for f in check_masters({"a:1": ill, "b:2": ill}) if f.verdict == "wrong"] == ["eviction"]
+
+
 def test_what_must_be_durable_needs_always() -> None:
     """By the setting that asks for it; a write as quick as a ping raises a doubt."""
     assert verdicts(WELL, durable="payments.durable") == {"durability": "wrong"}
     always = replace(WELL, config={**CONFIG, "appendfsync": "always"}, ping_s=0.0001, set_s=0.002)
     assert verdicts(always, durable="payments.durable") == {}
+    cut = replace(always, config={**always.config, "aof-load-truncated": "yes"})  # type: ignore[dict-item]
+    assert verdicts(cut, durable="payments.durable") == {"truncated": "warning"}
+    assert verdicts(cut) == {}
     assert verdicts(replace(always, set_s=0.0001)) == {"durability": "warning"}
 
 
@@ -158,6 +191,7 @@ GONE = WorkerStanding(name="g", seen_at_ms=1, is_alive=False)
         ({"samples": [sample(missing=("a",))]}, [("jobs", "wrong")]),
         ({"samples": [sample(pickled=2)]}, [("jobs", "warning")]),
         ({"samples": [sample(leaseless=2)]}, [("jobs", "warning")]),
+        ({"samples": [sample(doubled={"a": "runner:default:dead"})]}, [("jobs", "wrong")]),
         (
             {"samples": [sample(expiring=("a",))], "workers": []},
             [("workers", "warning"), ("jobs", "warning")],

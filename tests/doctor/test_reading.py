@@ -41,6 +41,42 @@ async def test_a_server_that_tells_nothing_is_not_checked(redis: AsyncRedis, red
     assert "wrong" not in verdicts.values()
 
 
+async def test_what_a_server_is_told_to_do_is_seen(redis: AsyncRedis) -> None:
+    """Each with a command that sets it: what the doctor says is cured by the command that it names."""
+    client = Client(redis.connection_pool)
+    set_now = {"busy-reply-threshold": "50", "aof-load-truncated": "yes", "appendonly": "yes"}
+    before = {name: (await redis.config_get(name))[name] for name in set_now}
+    try:
+        for name, value in set_now.items():
+            await redis.config_set(name, value)
+        facts = await read_facts(client.execute, url="unix://x", queues=[], watch_s=0)
+        told = {f.check: f.cure for f in check_server(facts, durable="payments.durable")}
+        for cure in (told["busy"], told["truncated"]):
+            await redis.execute_command(*cure.split())
+        facts = await read_facts(client.execute, url="unix://x", queues=[], watch_s=0)
+        told = {f.check: f.cure for f in check_server(facts, durable="payments.durable")}
+        assert (told["busy"], "truncated" in told, told["exposure"]) == ("", False, "")
+    finally:
+        for name, value in before.items():
+            await redis.config_set(name, value)
+        await client.close()
+
+
+async def test_a_job_that_stands_in_two_places_is_found(redis: AsyncRedis) -> None:
+    """In a queue and among the dead; or in two queues, whose jobs share their keys."""
+    default, bulk = keys_of("default"), keys_of("bulk")
+    await redis.zadd(default.queue, {"a": 1, "b": 1, "c": 1})
+    await redis.zadd(default.dead, {"a": 1})
+    await redis.zadd(bulk.queue, {"b": 1})
+    client = Client(redis.connection_pool)
+    facts = await read_facts(client.execute, url="unix://x", queues=[default, bulk], watch_s=0)
+    await client.close()
+    assert [sample.doubled for sample in facts.samples] == [
+        {"a": default.dead, "b": bulk.queue},
+        {"b": default.queue},
+    ]
+
+
 async def test_a_project_in_good_order_has_only_gains() -> None:
     """Serializer and time zone are named, nothing is inherited or misspelt."""
     from zoneinfo import ZoneInfo
