@@ -2,11 +2,14 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-cluster check format docs arq-suite chaos chaos-short bench clean
+.PHONY: help install demo test test-cluster check format docs arq-suite chaos chaos-short bench bench-peers clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH ?= noop
+PEERS ?=
+SCALE ?= full
+ROUNDS ?= 3
 REFERENCE := runner runner.doors runner.dead_letters runner.inspector runner.queues.door runner.limits runner.schedules.door runner.health runner.events runner.outcome runner.errors runner.logs runner.embed runner.http runner.wire runner.testing jobs.webhook jobs.webhook_health jobs.payment jobs.maintenance
 
 help: ## list the targets
@@ -50,6 +53,9 @@ chaos-short: $(INSTALLED) ## the same in 3 minutes
 
 bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|payments|enqueue|dashboard
 	@$(BIN)/runner bench $(BENCH)
+
+bench-peers: $(INSTALLED) ## measure beside other libraries, 25 minutes; PEERS=celery,rq SCALE=small|full ROUNDS=3
+	@$(BIN)/python -m benchmarks --peers "$(PEERS)" --scale $(SCALE) --rounds $(ROUNDS)
 
 clean: ## remove .venv, caches and builds (the data in .runner stays)
 	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
