@@ -163,6 +163,10 @@ class Parameters:
         self._least = sum(p.default is p.empty for p in self._rest)
         self.are_fixed = all(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in self._rest)
         self._whole = len(self._rest) if all(p.kind in _SIMPLE for p in self._rest) else -1
+        self._known = set(self.names)
+        self._defaults = {p.name: p.default for p in self._rest if p.default is not p.empty}
+        self._places = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in self._rest)
+        self._is_nameable = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in self._rest)
 
     def check(self, task: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse arguments that do not fit.
@@ -195,6 +199,11 @@ class Parameters:
         """
         if not kwargs and len(args) == self._whole:
             return dict(zip(self.names, args))  # noqa: B905 - of one length; strict= costs half of the call
+        if self._is_nameable and len(args) <= self._places:
+            given = dict(zip(self.names, args))  # noqa: B905 - the first of them
+            found = {**self._defaults, **given, **kwargs}
+            if not given.keys() & kwargs.keys() and found.keys() == self._known:
+                return {name: found[name] for name in self.names}
         try:
             bound = self._bindable.bind(*args, **kwargs)
         except TypeError as error:

@@ -38,6 +38,22 @@ RAMP_TOP = 256
 
 MOST = 1_000_000
 
+POLICY_WORDS = (
+    "after",
+    "volume",
+    "percent",
+    "window",
+    "open",
+    "cap",
+    "probes",
+    "close",
+    "step",
+    "top",
+    "pause",
+)
+BUDGET_WORDS = ("bcap", "share", "floor")
+"""What the scripts call the numbers of ``Breaker.policy`` and ``.budget``, in their order."""
+
 
 class Health(NamedTuple):
     """A verdict; with ``throttled`` the wait that was asked for."""

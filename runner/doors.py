@@ -116,6 +116,7 @@ class Doors(ABC):
             declared=[limit for task in self.registry for limit in task.rate_limits],
             queues=self._called_from,
             concurrency=known_limits(settings, self.registry),
+            breakers=[each for task in self.registry for each in task.laning.breakers],
         )
 
     @property

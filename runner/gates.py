@@ -90,15 +90,13 @@ class Gates:
     async def _tell(self, key: str, verdict: str, *, retry_ms: int = 0, why: str = "") -> None:
         call = Call(
             key=bucket_of(checked_limit(key)),
+            name="",
             job_id="",
             verdict=verdict,
             retry_ms=retry_ms,
-            took_ms=0,
             is_retry=True,
-            jitter=0,
             why=why,
             policy=_BY_HAND.policy,
-            budget="",
         )
         await asyncio.gather(*(scripts.report_all([call]) for scripts in self._gates.values()))
 

@@ -8,6 +8,7 @@ import inspect
 import re
 import string
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ Key = Callable[..., Any]
 
 def name_of(template: str, key: Key | None, named: Mapping[str, Any]) -> str:
     """Make the name of one call; raises whatever the arguments make of it."""
-    name = _Names().vformat(template, (), named) if "{" in template or "}" in template else template
+    name = _NAMES.vformat(template, (), named) if "{" in template or "}" in template else template
     return bucket_of(name if key is None else f"{name}:{call(key, named)}")
 
 
@@ -100,6 +101,7 @@ class _Names(string.Formatter):
         return super().get_field(field_name, args, kwargs)
 
 
+_NAMES = _Names()
 _PARTS = {"host": "hostname", "port": "port", "scheme": "scheme"}
 
 
@@ -123,7 +125,15 @@ def call(function: Callable[..., Any], named: Mapping[str, Any]) -> Any:
 
 
 def _wanted(function: Callable[..., Any]) -> tuple[str, ...] | None:
-    """Give the names a function takes; None for any."""
+    """Give the names a function takes; None for any. Each job asks, so they are kept."""
+    try:
+        return _names_of(function)
+    except TypeError:  # one that cannot be hashed
+        return _names_of.__wrapped__(function)
+
+
+@lru_cache(maxsize=1000)
+def _names_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
         return None

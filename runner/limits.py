@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .breaker import Breaker
+from .breaker_rules import BreakerRules
 from .errors import InvalidArguments
 from .key_names import bucket_of, checked_limit
-from .lane_rules import NONE_KNOWN, LaneRules
+from .lane_rules import NONE_KNOWN
 from .middleware.rate_limit import TokenBucket
 from .rates import Rate, RateLimit, rate_of
 from .wire.keys import Keys, Layout
@@ -62,8 +64,8 @@ class Standing:
     rate: Rate
 
 
-class Limits(LaneRules):
-    """Takes tokens, changes rates, how many run at once and weights, and opens and closes gates.
+class Limits(BreakerRules):
+    """Takes tokens, changes rates, how many run at once, weights and breakers, and opens and closes gates.
 
     Args:
         execute: sends one command.
@@ -72,6 +74,7 @@ class Limits(LaneRules):
         declared: limits of tasks.
         queues: whose lanes and gates are meant.
         concurrency: as ``known_limits`` gives it.
+        breakers: of tasks.
     """
 
     def __init__(
@@ -83,8 +86,9 @@ class Limits(LaneRules):
         declared: Iterable[RateLimit] = (),
         queues: Iterable[Keys] = (),
         concurrency: Mapping[str, tuple[int | None, bool]] = NONE_KNOWN,
+        breakers: Iterable[Breaker] = (),
     ) -> None:
-        super().__init__(execute, queues, concurrency)
+        super().__init__(execute, queues, concurrency, breakers)
         self._scripts = LimitScripts(execute, layout=layout)
         limits = list(declared)
         self._adaptive = {each.name for each in limits if each.adaptive is not None}

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from ..breaker_rules import BreakerNumbers, numbers_of
 from ..gates import GateState
 from ..lane_rules import ConcurrencyLimit
 from ..limits import Limit, Limits
@@ -36,17 +37,21 @@ def set_(
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List limits: of tasks, of settings, set at run time; and the gates that hold jobs up."""
+    """List limits and breakers: of tasks, of settings, set at run time; and the gates that hold jobs up."""
 
-    async def read(limits: Limits) -> tuple[list[Limit], list[ConcurrencyLimit], list[GateState]]:
-        return await limits.list(), await limits.concurrency(), await limits.states(most=MOST_GATES)
+    async def read(limits: Limits) -> tuple[Any, Any, Any, Any]:
+        states = await limits.states(most=MOST_GATES)
+        return await limits.list(), await limits.concurrency(), await limits.breakers(), states
 
-    rates, counts, gates = _run(read)
+    rates, counts, breakers, gates = _run(read)
     if as_json:
         print_jsonl([*map(_plain, rates), *map(_plain_count, counts)])
+        for each in breakers:
+            _print_breaker(each, as_json=True)
     else:
         rows = [(limit.name, _rate(limit), limit.source, "") for limit in rates]
         rows += [(count.name, _at_once(count), count.source, str(count.running)) for count in counts]
+        rows += [(each.name, _opens(each), each.source, "") for each in breakers]
         print_table(("limit", "allows", "said by", "running"), rows)
     _print_gates(gates, as_json=as_json)
 
@@ -146,6 +151,44 @@ def concurrency(
 
 
 @app.command()
+def breaker(
+    name: Annotated[str, typer.Argument(help="Of a breaker as its task names it, or of one of its gates.")],
+    numbers: Annotated[
+        list[str] | None, typer.Argument(metavar="NUMBER=VALUE…", help="Such as open_after=10 open_for=60s.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take back what was set at run time.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set numbers of a breaker, for all workers; the next report sees them. Without any: show them."""
+    if remove:
+        if not _run(lambda limits: limits.remove_breaker(name)):
+            _not_found(f"nothing was set for breaker '{name}' at run time")
+        print(f"{name} removed")
+        return
+
+    async def act(limits: Limits) -> list[BreakerNumbers]:
+        return [await limits.set_breaker(name, **numbers_of(numbers))] if numbers else await limits.breakers()
+
+    found = [each for each in _run(act) if each.name == name]
+    if not found:
+        _not_found(f"there is no breaker '{name}'; runner limits list shows them")
+    _print_breaker(found[0], as_json=as_json)
+
+
+def _print_breaker(breaker: BreakerNumbers, *, as_json: bool) -> None:
+    if as_json:
+        plain = {"breaker": breaker.name, **breaker.numbers, "set": sorted(breaker.set_now)}
+        print(json.dumps(plain, ensure_ascii=False))
+        return
+    print(breaker.name)
+    rows = [
+        (word, "none" if value is None else f"{value:g}", "run time" if word in breaker.set_now else "task")
+        for word, value in breaker.numbers.items()
+    ]
+    print_table(("number", "is", "said by"), rows)
+
+
+@app.command()
 def weight(
     tenant: Annotated[str, typer.Argument(help="Empty: the jobs without a tenant.")],
     weight: Annotated[float | None, typer.Argument(help="Its share of turns; everybody else has 1.")] = None,
@@ -178,6 +221,11 @@ def _count_line(count: ConcurrencyLimit) -> str:
 
 def _at_once(count: ConcurrencyLimit) -> str:
     return "no limit" if count.limit is None else f"{count.limit} at once"
+
+
+def _opens(breaker: BreakerNumbers) -> str:
+    numbers = breaker.numbers
+    return f"breaker, opens after {numbers['open_after']:g} in a row, for {numbers['open_for']:g} s"
 
 
 def _plain_count(count: ConcurrencyLimit) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from .. import events
@@ -24,6 +24,9 @@ logger = logging.getLogger("runner.middleware")
 
 JITTER = 200
 """An opening lasts up to so many thousandths longer."""
+
+LONGEST_S = 1.0
+"""A job whose call failed waits so long at most until its gates are told."""
 
 Gates = Sequence[tuple[str, Breaker]]
 """The key of each gate a job passes, and the breaker that says how."""
@@ -50,7 +53,7 @@ class Gatekeeper:
 
     async def enter(self, attempt: Attempt, gates: Gates) -> Queued | None:
         """Let a job through, or say when it is to come back. A server that is away lets it through."""
-        asked = [(key, breaker.budget) for key, breaker in gates]
+        asked = [(key, breaker.name, breaker.budget) for key, breaker in gates]
         visit = Visit(attempt.job_id, attempt.number > 1, attempt.has_turn, random.randrange(1001), asked)
         try:
             answer = await self._scripts[attempt.queue].enter.put(visit)
@@ -59,24 +62,46 @@ class Gatekeeper:
             return None
         return _queued(gates, answer) if answer.wait_ms else None
 
-    def report(self, attempt: Attempt, gates: Gates, told: Sequence[Health], took_s: float) -> None:
-        """Tell gates how a call went. Costs the job no wait; a server that is away is not told."""
+    def report(
+        self, attempt: Attempt, gates: Gates, told: Sequence[Health], took_s: float, *, was_asked: bool = True
+    ) -> "list[asyncio.Future[Standing]]":
+        """Tell gates how a call went; a server that is away is not told.
+
+        Args:
+            attempt: which call.
+            gates: that it passed.
+            told: of each gate, how well the other side is.
+            took_s: how long the call took.
+            was_asked: a gate was asked by ``enter``: a narrow one may count the job among its probes.
+
+        Returns:
+            What is under way of bad news; good news costs the job no wait.
+        """
+        bad: list[asyncio.Future[Standing]] = []
+        scripts, took_ms = self._scripts[attempt.queue], int(took_s * 1000)
         for (key, breaker), health in zip(gates, told, strict=True):
             self._destinations[attempt.queue].note(key, health.verdict, took_s)
+            is_alike = health.verdict == "ok" and not was_asked
+            if is_alike and scripts.joined(key, took_ms):
+                continue
             call = Call(
                 key=key,
+                name=breaker.name,
                 job_id=attempt.job_id,
                 verdict=health.verdict,
                 retry_ms=round(health.retry_after_s * 1000),
-                took_ms=int(took_s * 1000),
+                took_ms=took_ms,
                 is_retry=attempt.number > 1,
                 jitter=random.randrange(JITTER + 1),
-                why=f"the other side asked for {health.retry_after_s:g} s, told to job {attempt.job_id}",
+                why=_asked(attempt, health) if health.verdict == "throttled" else "",
                 policy=breaker.policy,
                 budget=breaker.budget,
             )
-            telling = self._scripts[attempt.queue].report.put(call)
+            telling = scripts.report(call, may_be_joined=is_alike)
             telling.add_done_callback(partial(self._note, attempt.queue, call))
+            if health.verdict in ("failed", "throttled"):
+                bad.append(telling)
+        return bad
 
     @asynccontextmanager
     async def guard(self, attempt: Attempt, breaker: Breaker, key: str) -> AsyncGenerator[None]:
@@ -98,7 +123,7 @@ class Gatekeeper:
         """Wait until all is told, also what follows from it."""
         for _ in range(2):
             for scripts in self._scripts.values():
-                await scripts.report.settled()
+                await scripts.reported()
             await asyncio.sleep(0)
 
     async def tell_destinations(self) -> None:
@@ -125,13 +150,17 @@ class Gatekeeper:
             told = {"gate": call.key, "queue": self._names[queue], "until_ms": gate.until_ms, "why": gate.why}
             events.emit("gate.opened" if gate.change == "opened" else "gate.paused", **told)
             verdict = "open" if gate.change == "opened" else "throttled"
-            self._pass_on(queue, call._replace(verdict=verdict, retry_ms=for_ms, why=gate.why, budget=""))
+            self._pass_on(queue, replace(call, verdict=verdict, retry_ms=for_ms, why=gate.why, budget=""))
 
     def _pass_on(self, queue: str, call: Call) -> None:
         """Tell the gates of that key in the other queues: each queue has its own, in its own slot."""
         for other, scripts in self._scripts.items():
             if other != queue:
-                scripts.report.post(call)
+                scripts.post(replace(call))
+
+
+def _asked(attempt: Attempt, health: Health) -> str:
+    return f"the other side asked for {health.retry_after_s:g} s, told to job {attempt.job_id}"
 
 
 def _queued(gates: Gates, answer: Admission) -> Queued:
@@ -178,7 +207,7 @@ def _judged(breaker: Breaker, error: BaseException) -> Health:
 class ThroughGates:
     """Runs the call once the task's gates let it through, and tells them how it went.
 
-    A job that came by its lane has passed them at its claim; then only retry budgets are asked.
+    A job that came by its lane has passed them at its claim; then only retries ask, for their budgets.
 
     Attributes:
         breakers: as declared; all or none.
@@ -195,9 +224,7 @@ class ThroughGates:
             gates = [(each.gate(attempt.task, named), each) for each in self.breakers]
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
-        has_to_ask = not attempt.is_laned or (
-            attempt.number > 1 and any(each.budget for each in self.breakers)
-        )
+        has_to_ask = not attempt.is_laned or attempt.number > 1
         if has_to_ask and (queued := await keeper.enter(attempt, gates)) is not None:
             return queued
         began = attempt.clock.monotonic()
@@ -208,4 +235,7 @@ class ThroughGates:
             return outcome
         finally:
             said = [heard(each, outcome, told) for each in self.breakers]
-            keeper.report(attempt, gates, said, attempt.clock.monotonic() - began)
+            took_s = attempt.clock.monotonic() - began
+            bad = keeper.report(attempt, gates, said, took_s, was_asked=has_to_ask)
+            if bad:  # its gates know before the job can come back: it never passes on what it said itself
+                await asyncio.wait(bad, timeout=LONGEST_S)

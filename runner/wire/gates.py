@@ -3,7 +3,9 @@
 A report that is sent twice counts twice, a retry that asks twice pays twice: gates err towards fewer calls.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from .coalesce import Coalesced
@@ -32,14 +34,14 @@ class Visit(NamedTuple):
         is_retry: counts against retry budgets.
         has_turn: it waited in line and its turn has come.
         jitter: 0 to 1000.
-        gates: key and budget (``str(RetryBudget)`` or nothing) of each.
+        gates: key, breaker and budget (``str(RetryBudget)`` or nothing) of each.
     """
 
     job_id: str
     is_retry: bool
     has_turn: bool
     jitter: int
-    gates: Sequence[tuple[str, str]]
+    gates: Sequence[tuple[str, str, str]]
 
 
 class Admission(NamedTuple):
@@ -60,19 +62,43 @@ class Admission(NamedTuple):
     why: str
 
 
-class Call(NamedTuple):
-    """How a call through a gate went; ``gate_report.lua`` has the verdicts."""
+@dataclass(slots=True)
+class Call:
+    """How a call through a gate went; ``gate_report.lua`` has the verdicts.
+
+    Attributes:
+        key: of the gate.
+        name: of its breaker; empty for what people say.
+        job_id: whose call.
+        verdict: how it went.
+        count: so many calls went alike.
+        retry_ms: the wait that was asked for.
+        took_ms: how long it took; the longest of those that went alike.
+        is_retry: counts against the retry budget, not for it.
+        jitter: in thousandths.
+        why: for people.
+        policy: ``Breaker.policy``.
+        budget: ``Breaker.budget``.
+    """
 
     key: str
+    name: str
     job_id: str
     verdict: str
-    retry_ms: int
-    took_ms: int
-    is_retry: bool
-    jitter: int
-    why: str
-    policy: str
-    budget: str
+    count: int = 1
+    retry_ms: int = 0
+    took_ms: int = 0
+    is_retry: bool = False
+    jitter: int = 0
+    why: str = ""
+    policy: str = ""
+    budget: str = ""
+
+    @property
+    def parts(self) -> tuple[str | int, ...]:
+        """As the script takes it."""
+        said = (self.key, self.name, self.job_id, self.verdict, self.count, self.retry_ms, self.took_ms)
+        return *said, int(self.is_retry), self.jitter, self.why, self.policy, self.budget
 
 
 class Standing(NamedTuple):
@@ -129,7 +155,8 @@ class GateScripts:
         self._keys = keys
         self._hold_ms = hold_ms
         self.enter: Coalesced[Visit, Admission] = Coalesced(self.enter_all)
-        self.report: Coalesced[Call, Standing] = Coalesced(self.report_all)
+        self._report: Coalesced[Call, Standing] = Coalesced(self.report_all)
+        self._well: dict[str, Call] = {}
 
     async def enter_all(self, visits: Sequence[Visit], *, now_ms: int = 0) -> list[Admission]:
         """Ask for up to 500 jobs whether they may call now: one round trip."""
@@ -144,11 +171,41 @@ class GateScripts:
             for wait, which, word, until, why in zip(*(reply,) * 5, strict=True)
         ]
 
+    def joined(self, key: str, took_ms: int) -> bool:
+        """Count a first try that went well with those of its gate that wait for a trip; False: none do."""
+        waiting = self._well.get(key)
+        if waiting is None:
+            return False
+        waiting.count, waiting.took_ms = waiting.count + 1, max(waiting.took_ms, took_ms)
+        return True
+
+    def report(self, call: Call, *, may_be_joined: bool = False) -> "asyncio.Future[Standing]":
+        """Send a report with the next trip; the others of its gate that wait go before it.
+
+        Args:
+            call: how it went.
+            may_be_joined: others that go alike may be counted with it until it is sent.
+        """
+        self._well.pop(call.key, None)
+        if may_be_joined:
+            self._well[call.key] = call
+        return self._report.put(call)
+
+    def post(self, call: Call) -> None:
+        """Send a report and do not ask what became of it."""
+        self._well.pop(call.key, None)
+        self._report.post(call)
+
+    async def reported(self) -> None:
+        """Wait until no report is on its way."""
+        await self._report.settled()
+
     async def report_all(self, calls: Iterable[Call], *, now_ms: int = 0) -> list[Standing]:
         """Tell how up to 500 calls went: one round trip."""
+        self._well.clear()
         args: list[Any] = [now_ms]
         for call in calls:
-            args += call._replace(is_retry=int(call.is_retry))
+            args += call.parts
         now_ms, *flat = await self._run("gate_report", args)
         reply = iter(flat)
         return [

@@ -13,12 +13,12 @@ from redis import Redis
 from runner.cli import main
 
 TASKS = """
-from runner import Concurrency, RateLimit, task
+from runner import Breaker, Concurrency, RateLimit, task
 
 @task(rate_limit=RateLimit("host:{url}", "10/s", burst=20))
 async def fetch(ctx, url: str): ...
 
-@task(concurrency=Concurrency("push:{url}", 4))
+@task(concurrency=Concurrency("push:{url}", 4), breaker=Breaker("ill:{url}", retry_budget=0.2))
 async def push(ctx, url: str): ...
 """
 
@@ -52,10 +52,11 @@ def run(
 def test_a_limit_is_set_shown_listed_and_removed(run: Run) -> None:
     """Run time goes before settings and tasks; removed, these say the rate again."""
     assert run("list")[1].splitlines() == [
-        "limit       allows            said by   running",
-        "host:{url}  10/s, burst 20    task",
-        "stripe      100/s, burst 200  settings",
-        "push:{url}  4 at once         task      0",
+        "limit       allows                                     said by   running",
+        "host:{url}  10/s, burst 20                             task",
+        "stripe      100/s, burst 200                           settings",
+        "push:{url}  4 at once                                  task      0",
+        "ill:{url}   breaker, opens after 5 in a row, for 30 s  task",
     ]
     assert run("set", "stripe", "50/s") == (0, "stripe  50/s, burst 50  (run time)\n", "")
     assert run("set", "host:a", "1/30s", "--burst", "2")[1] == "host:a  1/30s, burst 2  (run time)\n"
@@ -71,11 +72,12 @@ def test_a_limit_is_set_shown_listed_and_removed(run: Run) -> None:
         seconds, us = redis.time()
         redis.set("runner:adaptive:stripe", f"20 1000000 {seconds * 1_000_000 + us} 3600000000")
     assert "\n20/s now: the other side asked for less" in run("show", "stripe")[1]
-    assert [json.loads(line)["name"] for line in run("list", "--json")[1].splitlines()] == [
+    assert [json.loads(line).get("name", "") for line in run("list", "--json")[1].splitlines()] == [
         "host:a",
         "host:{url}",
         "stripe",
         "push:{url}",
+        "",
     ]
     assert run("remove", "stripe") == (0, "stripe removed\n", "")
     assert run("show", "stripe")[1].startswith("stripe  100/s, burst 200  (settings)\n")
@@ -144,6 +146,26 @@ def test_a_concurrency_limit_is_shown_set_listed_and_removed(run: Run) -> None:
     code, _, err = run("concurrency", "nothing")
     assert (code, "there is no concurrency limit 'nothing'" in err) == (4, True)
     assert run("concurrency", "push:{url}", "--", "-1")[0] == 2
+
+
+def test_numbers_of_a_breaker_are_shown_set_and_taken_back(run: Run) -> None:
+    """Each says who says it; what is none of them, or no number, is refused with what there is."""
+    code, out, err = run("breaker", "ill:{url}", "open_after=8", "open_for=2m")
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()[2:]}
+    assert (code, err) == (0, "")
+    assert rows["open_after"] == ["8", "run", "time"]
+    assert (rows["open_for"], rows["open_cap"]) == (["120", "run", "time"], ["600", "task"])
+    assert (rows["share"], rows["retry_budget"]) == (["0.5", "task"], ["0.2", "task"])
+    shown = json.loads(run("breaker", "ill:{url}", "--json")[1])
+    assert (shown["open_after"], shown["ramp"], shown["set"]) == (8, 10, ["open_after", "open_for"])
+    for wrong, words in (
+        ("opens=5", "one of open_after, volume"),
+        ("probes=few", "probes= is a whole number"),
+    ):
+        code, _, err = run("breaker", "ill:{url}", wrong)
+        assert (code, words in " ".join(err.split())) == (2, True)
+    assert run("breaker", "ill:{url}", "--remove") == (0, "ill:{url} removed\n", "")
+    assert run("breaker", "ill:{url}", "--remove")[0] == run("breaker", "nobody")[0] == 4
 
 
 def test_a_weight_is_set_and_taken_back(run: Run) -> None:

@@ -6,13 +6,13 @@
 -- ARGV  hold_ms  int   one who was let through and never reports counts for so long
 -- ARGV  far_ms   int   nobody gets a time to come back that is farther off
 -- ARGV  jobs     rest  job, 1 for a retry, 1 if its turn in the line has come, jitter (thousandths), how many gates, and
--- jobs: gate and budget of each; repeated, at most 500
+-- jobs: gate, breaker and budget of each; repeated, at most 500
 --
 -- GIVES five a job: ms until it shall come back (0: go), which of its gates holds it up (from 1), the word for it
 -- GIVES (closed, full, budget), until when that gate is closed (ms), why
 -- FAILS nothing
 -- COST  O(log n) a gate, n those let through
--- USES  now text numbers gate_load open_gate gate_save gate_refill gate_place
+-- USES  now text numbers overruled gate_load open_gate gate_save gate_refill gate_place
 local at = now(now_ms)
 local open, answers = {}, {}
 
@@ -48,7 +48,8 @@ while i < jobs_n do
   local job = { id = jobs(i), is_retry = jobs(i + 1) == '1', has_turn = jobs(i + 2) == '1', jitter = tonumber(jobs(i + 3)) }
   local asked, answer, n = {}, { 0, 0, '', '0', '' }, #answers
   for which = 1, tonumber(jobs(i + 4)) do
-    local key, budget = jobs(i + 3 + 2 * which), numbers(jobs(i + 4 + 2 * which), 'cap', 'share', 'floor')
+    local key = jobs(i + 2 + 3 * which)
+    local _, budget = overruled(here, key, jobs(i + 3 + 3 * which), '', jobs(i + 4 + 3 * which))
     local gate = open[key] or gate_load(here, key, at)
     open[key], asked[which] = gate, { gate, budget }
     local word, wait = refusal(job, gate, budget)
@@ -62,7 +63,7 @@ while i < jobs_n do
   for part = 1, 5 do
     answers[n + part] = answer[part]
   end
-  i = i + 5 + 2 * #asked
+  i = i + 5 + 3 * #asked
 end
 for _, gate in pairs(open) do
   if gate.is_touched then

@@ -7,6 +7,7 @@
 --
 -- limit:<limit>  jobs at once, as tasks or settings say; set:<limit or gate> set at run time, goes before it
 -- weight:<tenant>  of its turns (and weights: 1, some are set); step  head start of a step of priority (ms)
+-- breaker:<breaker or gate>  numbers of its policy and budget by their names, as 'open 60000 bcap 0' (and breakers: 1)
 --
 -- GIVES 1 if more gates are to be looked at than one call takes: call again; else 0
 -- FAILS nothing
@@ -18,8 +19,9 @@ for i = 1, rules_n, 2 do
     redis.call('HDEL', here .. 'rules', rules(i))
   else
     redis.call('HSET', here .. 'rules', rules(i), rules(i + 1))
-    if string.sub(rules(i), 1, 7) == 'weight:' then
-      redis.call('HSET', here .. 'rules', 'weights', 1)
+    local kind = string.match(rules(i), '^(%a+):')
+    if kind == 'weight' or kind == 'breaker' then
+      redis.call('HSET', here .. 'rules', kind .. 's', 1)
     end
   end
 end

@@ -12,7 +12,7 @@ from redis import Redis
 
 from runner.breaker import RAMP_TOP, Breaker, RetryBudget
 from runner.wire import lua_loader
-from runner.wire.gates import FAR_MS
+from runner.wire.gates import FAR_MS, Call
 from runner.wire.keys import Keys, keys_of
 
 START_MS = 1_700_000_000_000
@@ -56,8 +56,21 @@ class Desk:
     ) -> tuple[str, int, str, str]:
         """Gives state, closed until, concurrency, what changed."""
         budget = breaker.budget
-        call = (key, job, verdict, retry_ms, took_ms, int(is_retry), jitter, "why", breaker.policy, budget)
-        _, state, until, most, change, _ = self._run(REPORT, key, *call)
+        call = Call(
+            key,
+            breaker.name,
+            job,
+            verdict,
+            1,
+            retry_ms,
+            took_ms,
+            is_retry,
+            jitter,
+            "why",
+            breaker.policy,
+            budget,
+        )
+        _, state, until, most, change, _ = self._run(REPORT, key, *call.parts)
         return state, int(until), most, change
 
     def enter(
@@ -75,7 +88,7 @@ class Desk:
     def enter_all(
         self, jobs: list[str], *, key: str, budget: object = "", is_retry: bool = False, turn: bool = False
     ) -> list[tuple[int, str]]:
-        each = [(job, int(is_retry), int(turn), 500, 1, key, str(budget)) for job in jobs]
+        each = [(job, int(is_retry), int(turn), 500, 1, key, "k", str(budget)) for job in jobs]
         flat = self._run(ENTER, key, HOLD_MS, FAR_MS, *itertools.chain(*each))
         return [(int(wait_ms), word) for wait_ms, word in zip(flat[::5], flat[2::5], strict=True)]
 

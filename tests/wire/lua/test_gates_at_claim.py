@@ -11,7 +11,9 @@ from runner.wire.keys import keys_of
 
 
 def told(key: str, job_id: str, verdict: str, breaker: Breaker, retry_ms: int = 0) -> Call:
-    return Call(key, job_id, verdict, retry_ms, 100, False, 0, "why", breaker.policy, breaker.budget)
+    return Call(
+        key, breaker.name, job_id, verdict, 1, retry_ms, 100, False, 0, "why", breaker.policy, breaker.budget
+    )
 
 
 def lane_of(key: str) -> str:

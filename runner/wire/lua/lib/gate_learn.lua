@@ -15,13 +15,13 @@ local function gate_learn(gate, at, call, policy)
   elseif gate.s == 'open' and is_failed then
     return gate_shut(gate, at, call.jitter, policy, 'a probe failed')
   elseif gate.s == 'open' then
-    gate.k = gate.k + 1
+    gate.k = gate.k + call.count
     if gate.k >= policy.close then
       gate.s, gate.l, gate.t, gate.u, gate.why = 'recovering', policy.probes * 2, at, 0, 'it answers again'
     end
     return ''
   end
-  local why = gate_count(gate, at, is_failed, policy)
+  local why = gate_count(gate, at, call.count, is_failed, policy)
   if why then
     return gate_shut(gate, at, call.jitter, policy, why)
   elseif gate.s == 'recovering' and is_ok and at - gate.t >= policy.step then
