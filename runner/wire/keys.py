@@ -3,7 +3,7 @@
     classic (arq's own names)    tagged (one hash tag a queue) type    whose  meaning
     arq:queue, arq:queue:<name>  arq:{<name>}:queue            ZSET    arq    id -> due ms; end of lease
     arq:job:<id>                 arq:{<name>}:job:<id>         STRING  arq    payload
-    arq:in-progress:<id>         …                             STRING  arq    the lease: our token, PX
+    arq:in-progress:<id>         …                             STRING  arq    the lease: token.length_ms, PX
     arq:retry:<id>               …                             STRING  arq    attempts so far
     arq:result:<id>              …                             STRING  arq    result envelope, PX
     arq:abort                    …                             ZSET    arq    cancellations asked for
