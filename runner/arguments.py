@@ -284,6 +284,10 @@ def _apply(task: str, name: str, converter: Converter, value: Any, check_only: b
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         msg = f"task '{task}', argument '{name}': {error}"
         raise InvalidArguments(msg) from error
+    except Exception as error:  # a model of the user's may raise anything
+        kind = _name(converter.kind)
+        msg = f"task '{task}', argument '{name}': {kind} raised {type(error).__name__}: {error}"
+        raise InvalidArguments(msg) from error
 
 
 def _name(kind: Any) -> str:

@@ -74,6 +74,8 @@ class Attempt:
         previous_delay_s: what the last retry waited; None before the first.
         is_soft_due: the soft timeout has passed and is to be raised inside the call.
         is_over: an outcome was decided; whatever still runs is ignored.
+        refused: the Outcome of an attempt that is not called; None for one that is, or may be.
+        ahead: what was asked for it before its call, answered (middleware.ahead); None for nothing.
         ctx: the Context the call gets.
         journal: what its durable steps know (runner.durable); None before the first.
         function: what is called with ctx and the arguments.
@@ -107,6 +109,8 @@ class Attempt:
     cancel_reason: str = ""
     is_soft_due: bool = False
     is_over: bool = False
+    refused: Any = None
+    ahead: Any = None
     ctx: Any = None
     journal: Any = None
     function: Any = None

@@ -11,12 +11,15 @@ classify   what it returned or raised becomes an Outcome: here, and nowhere else
 """
 
 import asyncio
+import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
 import msgspec
 
+from ..clock import Clock
 from ..context import Context
 from ..declared import upcasted
 from ..durable import Suspension
@@ -39,6 +42,7 @@ from ..outcome import (
 )
 from ..traces import THEIR_CARRIER
 from ..wire import codec
+from ..wire.scripts import Claimed
 
 if TYPE_CHECKING:
     from .envelope import Envelope
@@ -51,6 +55,29 @@ class UnknownTask(Exception):
 
 class Expired(Exception):
     """The job did not start before its ``expires``."""
+
+
+def attempt_of(job: Claimed, queue: str, token: str, clock: Clock) -> Attempt:
+    """Make the attempt of a claimed job."""
+    return Attempt(
+        job_id=job.job_id,
+        queue=queue,
+        number=job.attempt,
+        token=token,
+        fence=job.fence,
+        due_at_ms=job.due_at_ms,
+        payload=job.payload,
+        snoozes=job.snoozes,
+        deaths=job.deaths,
+        alone=job.alone,
+        aborted=job.aborted,
+        has_turn=job.has_turn,
+        records=job.records,
+        is_laned=job.is_laned,
+        is_skipped=job.is_skipped,
+        previous_delay_s=job.last_delay_ms / 1000 if job.last_delay_ms else None,
+        clock=clock,
+    )
 
 
 def decode(attempt: Attempt, envelope: "Envelope") -> Outcome | None:
@@ -83,6 +110,8 @@ def version_of(attempt: Attempt) -> int:
 
 def unknown(attempt: Attempt, known: Mapping[str, "Runnable"], *, grace_s: float, worker: str) -> Outcome:
     """Wait for a worker that knows the task (a rolling deploy): 1, 2, 4 … 60 s, until the grace is over."""
+    if attempt.aborted:
+        return Cancelled("aborted before start")
     what = f"task named '{attempt.task}'"
     if attempt.task in known:
         what = f"version {version_of(attempt)} of task '{attempt.task}'"
@@ -123,6 +152,11 @@ def _adopt_trace(attempt: Attempt) -> None:
         attempt.meta = msgspec.structs.replace(attempt.meta or codec.Meta(), c=carrier)
 
 
+def fit(attempt: Attempt, runnable: "Runnable") -> Outcome | None:
+    """Make the arguments those of the task, and see to the lane; an Outcome when that is the end of it."""
+    return rebuild(attempt, runnable) or sort(attempt, runnable)
+
+
 def sort(attempt: Attempt, runnable: "Runnable") -> Outcome | None:
     """Send a job by its lane that came without one, as a stock client's or a replayed one; or None."""
     if attempt.is_skipped:
@@ -156,6 +190,12 @@ def prepare(attempt: Attempt, runnable: "Runnable", shared: Mapping[str, Any], e
     attempt.ctx = ctx
     attempt.function = runnable.function
     return ctx
+
+
+def isolated() -> contextlib.AbstractContextManager[Any]:
+    """Give each job its own Sentry scope when Sentry is in use, as its integration does for stock workers."""
+    sentry = sys.modules.get("sentry_sdk")
+    return contextlib.nullcontext() if sentry is None else sentry.isolation_scope()
 
 
 def another_attempt(error: Exception) -> arq.worker.Retry:

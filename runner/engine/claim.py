@@ -51,6 +51,11 @@ class ServedQueue:
     is_isolating: bool = False
 
 
+Begun = Awaitable[None] | None
+"""What to await until all have begun; None: they have."""
+OnClaimed = Callable[[ServedQueue, list[Claimed], str, int], Begun]
+
+
 def share(queues: Sequence[ServedQueue], slots: int, *, strict: bool) -> dict[str, int]:
     """Divide free slots among the queues that may have due jobs.
 
@@ -86,6 +91,7 @@ class Rounds:
         lease_ms: length of a lease.
         strict: the first queue with work gets everything.
         on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
+            What it gives to await is part of the round: else claims would come in two halves that take turns.
         on_settled: called with a queue and the ends of a call that was answered, refused ones included.
         on_cancels: called when a claim asked jobs to stop: no push tells a worker what it wrote itself.
         before_ends: gives what to await before ends are written, or None: effects are known to be done before
@@ -100,7 +106,7 @@ class Rounds:
         worker: str,
         lease_ms: int,
         strict: bool,
-        on_claimed: Callable[[ServedQueue, list[Claimed], str, int], None],
+        on_claimed: OnClaimed,
         on_settled: Callable[[ServedQueue, Sequence[End]], None],
         on_cancels: Callable[[], None] = lambda: None,
         before_ends: Callable[[], Awaitable[None] | None] = lambda: None,
@@ -236,8 +242,8 @@ class Rounds:
             queue.may_have_due, queue.lost_claim = True, token
             raise
         self._note(queue, claim)
-        if claim.jobs:
-            self._on_claimed(queue, claim.jobs, token, claim.now_ms)
+        if claim.jobs and (asking := self._on_claimed(queue, claim.jobs, token, claim.now_ms)) is not None:
+            await asking
 
     def _note(self, queue: ServedQueue, claim: Claim) -> None:
         queue.is_isolating, queue.lanes_wait = claim.isolate, claim.lanes_wait

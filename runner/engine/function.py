@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import dropwhile
 from typing import Any
 
 from arq.cron import CronJob
@@ -14,15 +15,17 @@ from ..errors import Retry, Snooze
 from ..isolation.isolation import check_importable
 from ..job import Attempt
 from ..lanes import NO_LANING, Laning
+from ..middleware.ahead import Asks
 from ..middleware.breaker import ThroughGates
 from ..middleware.chain import CallNext, Middleware, compose
 from ..middleware.dead_letter import DeadLetter
-from ..middleware.idempotency import OnceForKey
 from ..middleware.lock import OneAtATime
+from ..middleware.once import OnceForKey
 from ..middleware.place import InAPlace
 from ..middleware.rate_limit import AtARate
 from ..middleware.retry import DEFAULT_MAX_TRIES, BackoffRetry, refuses
 from ..middleware.timeout import Interruptible, Timeout
+from ..middleware.tracing import Tracing
 from ..tasks import RetryPolicy, Task
 from .attempt import another_attempt, invoke
 
@@ -93,6 +96,7 @@ class Runnable:
         policy: None for arq's own functions.
         parameters: checks and rebuilds arguments; None for arq's own functions, which take what comes.
         laning: the lanes its jobs belong in.
+        asks: middleware that begin with a question, before anything of the user's and any other wait.
         is_cron: whether arq's cron made it.
         keep_result_ms: -1 for ever, 0 not at all.
         task: ours; None for arq's own functions.
@@ -106,7 +110,13 @@ class Runnable:
     is_cron: bool
     keep_result_ms: int
     laning: Laning = NO_LANING
+    asks: Sequence[Asks] = ()
     task: Task[..., Any] | None = None
+
+    @property
+    def takes_results(self) -> bool:
+        """Whether it takes what earlier nodes of a workflow returned."""
+        return self.parameters is not None and self.parameters.takes_results
 
     @property
     def version(self) -> int:
@@ -134,8 +144,10 @@ def resolve(
     chain: list[Middleware] = [*around, DeadLetter()]
     if policy is not None:
         chain.append(BackoffRetry(policy))
+    asks: Sequence[Asks] = ()
     if task is not None and policy is not None:
         chain += _promised(task, policy)
+        asks = _asked_first(chain)
     if hard_s is not None or soft_s is not None:
         chain.append(Timeout(hard_s, soft_s, on_stuck, stuck_after_s))
     return Runnable(
@@ -147,8 +159,19 @@ def resolve(
         is_cron=isinstance(function, CronJob),
         keep_result_ms=keep_result_ms,
         laning=NO_LANING if task is None else task.laning,
+        asks=asks,
         task=task,
     )
+
+
+def _asked_first(chain: Sequence[Middleware]) -> Sequence[Asks]:
+    """Give the middleware that ask before anything of the user's, and before any other wait."""
+    asks: list[Asks] = []
+    for each in dropwhile(lambda each: isinstance(each, Tracing | DeadLetter | BackoffRetry), chain):
+        if not isinstance(each, OneAtATime | OnceForKey):
+            break
+        asks.append(each)
+    return asks
 
 
 def _promised(task: Task[..., Any], policy: RetryPolicy) -> Iterator[Middleware]:

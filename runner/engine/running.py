@@ -1,10 +1,8 @@
 """What runs in this worker: attempts, the asyncio tasks that carry them, and the way to an outcome."""
 
 import asyncio
-import contextlib
 import logging
-import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
@@ -14,11 +12,12 @@ from arq.utils import ms_to_datetime
 from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import LeaseLost
 from ..job import Attempt
+from ..middleware.ahead import Asking, Asks, ask_ahead, undo_all
 from ..middleware.retry import decide
-from ..outcome import Cancelled, Dead, Failed, Outcome, Released, Retrying
+from ..outcome import Dead, Failed, Outcome, Released, Retrying
 from ..wire.scripts import Claimed, End
-from .attempt import admit, classify, decode, prepare, rebuild, sort, unknown, version_of
-from .claim import ServedQueue
+from .attempt import admit, attempt_of, classify, decode, fit, isolated, prepare, unknown, version_of
+from .claim import Begun, ServedQueue
 from .envelope import Envelope
 from .finish import ending_of
 from .function import Runnable
@@ -85,40 +84,36 @@ class Running:
     closing: dict[tuple[str, str], Closing] = field(default_factory=dict[tuple[str, str], Closing])
     rng: Random = field(default_factory=Random)
 
-    def start(self, queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> None:
+    def start(self, queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> Begun:
         """Begin an attempt of each claimed job; a worker that stops gives them back.
 
         A job that is still here was lost: its lease ran out unrenewed. Its earlier attempt ends.
+        Those whose call begins with a question to the server are asked for first, all at once.
         """
-        loop = asyncio.get_running_loop()
+        asking: list[Asking] = []
         for job in jobs:
             if (earlier := self.attempts.get(job.job_id)) is not None:
                 self.cancel(earlier, "lost")
-            attempt = Attempt(
-                job_id=job.job_id,
-                queue=queue.keys.queue,
-                number=job.attempt,
-                token=token,
-                fence=job.fence,
-                due_at_ms=job.due_at_ms,
-                payload=job.payload,
-                snoozes=job.snoozes,
-                deaths=job.deaths,
-                alone=job.alone,
-                aborted=job.aborted,
-                has_turn=job.has_turn,
-                records=job.records,
-                is_laned=job.is_laned,
-                is_skipped=job.is_skipped,
-                previous_delay_s=job.last_delay_ms / 1000 if job.last_delay_ms else None,
-                clock=self.clock,
-            )
-            self.attempts[job.job_id] = attempt
-            self.tasks.pop(job.job_id, None)
-            if self.is_stopping():
-                self._conclude(attempt, Released())
+            attempt = attempt_of(job, queue.keys.queue, token, self.clock)
+            attempt.refused = Released() if self.is_stopping() else self._refusal(attempt, now_ms)
+            if attempt.refused is None and (asks := self._asks(attempt)):
+                asking.append((attempt, asks))
             else:
-                self.tasks[job.job_id] = loop.create_task(self._run(attempt, now_ms))
+                self._begin(attempt)
+        return self._ask_and_begin(asking) if asking else None
+
+    async def _ask_and_begin(self, asking: list[Asking]) -> None:
+        await ask_ahead(self.shared["effects"].holds, asking)
+        for attempt, _ in asking:
+            self._begin(attempt)
+
+    def _begin(self, attempt: Attempt) -> None:
+        self.attempts[attempt.job_id] = attempt
+        self.tasks.pop(attempt.job_id, None)
+        if self.is_stopping():
+            self._conclude(attempt, Released())
+        else:
+            self.tasks[attempt.job_id] = asyncio.get_running_loop().create_task(self._run(attempt))
 
     def cancel(self, attempt: Attempt, reason: str) -> None:
         """Cancel the call of an attempt; if its code does not stop, the slot is taken from it."""
@@ -164,10 +159,10 @@ class Running:
         if closing is not None and not closing.written.done():
             closing.written.set_result(None)
 
-    async def _run(self, attempt: Attempt, now_ms: int) -> None:
-        with _isolated():
+    async def _run(self, attempt: Attempt) -> None:
+        with isolated():
             try:
-                outcome = await self._attempt(attempt, now_ms)
+                outcome = await self._attempt(attempt)
                 if attempt.is_over:
                     return
                 if attempt.ctx is not None and self.on_finish is not None:
@@ -198,22 +193,36 @@ class Running:
         finally:
             del self.closing[key]
 
-    async def _attempt(self, attempt: Attempt, now_ms: int) -> Outcome:
+    def _refusal(self, attempt: Attempt, now_ms: int) -> Outcome | None:
+        """Say what is known before anybody is asked: why it is not called, or None."""
         if (refused := decode(attempt, self.envelope)) is not None:
             return refused
         runnable = self.runnables.get(attempt.task)
         if runnable is None or runnable.version < version_of(attempt):
-            if attempt.aborted:
-                return Cancelled("aborted before start")
             return unknown(attempt, self.runnables, grace_s=self.unknown_task_grace_s, worker=self.worker)
-        refused = admit(attempt, runnable, now_ms)
-        if refused is None and attempt.meta is not None and attempt.meta.w and self.nodes is not None:
-            parameters = runnable.parameters
-            takes_results = parameters is not None and parameters.takes_results
-            refused = await self.nodes.admit(attempt, takes_results=takes_results)
-        refused = refused or rebuild(attempt, runnable) or sort(attempt, runnable)
-        if refused is not None:
-            return refused
+        try:
+            refused = admit(attempt, runnable, now_ms)
+            return refused or (None if self._is_node(attempt) else fit(attempt, runnable))
+        except Exception as error:  # noqa: BLE001 - a model or upcaster of the user's: the job's fault, not the worker's
+            return self._judge(attempt, error)
+
+    def _is_node(self, attempt: Attempt) -> bool:
+        return attempt.meta is not None and attempt.meta.w and self.nodes is not None
+
+    def _asks(self, attempt: Attempt) -> Sequence[Asks]:
+        """Give what is asked before the call; nothing where something else comes first."""
+        if self.on_start is not None or self._is_node(attempt):
+            return ()
+        return self.runnables[attempt.task].asks
+
+    async def _attempt(self, attempt: Attempt) -> Outcome:
+        if attempt.refused is not None:
+            return attempt.refused
+        runnable = self.runnables[attempt.task]
+        if self.nodes is not None and self._is_node(attempt):
+            refused = await self.nodes.admit(attempt, takes_results=runnable.takes_results)
+            if (refused := refused or fit(attempt, runnable)) is not None:
+                return refused
         prepare(attempt, runnable, self.shared, ms_to_datetime(attempt.enqueued_at_ms))
         try:
             if self.on_start is not None:
@@ -251,6 +260,7 @@ class Running:
         elif isinstance(outcome, Retrying) and not self.may_retry():
             outcome = Dead("failed", outcome.error or RuntimeError(outcome.reason))
         attempt.is_over = True
+        undo_all(attempt)
         is_current = self.attempts.get(attempt.job_id) is attempt
         if is_current:
             self.tasks.pop(attempt.job_id, None)
@@ -288,9 +298,3 @@ class Running:
         except (Exception, asyncio.CancelledError, SystemExit):
             text = "%s of job %s (%s) raised; the job's outcome stands"
             logger.exception(text, name, attempt.job_id, attempt.task)
-
-
-def _isolated() -> contextlib.AbstractContextManager[Any]:
-    """Give each job its own Sentry scope when Sentry is in use, as its integration does for stock workers."""
-    sentry = sys.modules.get("sentry_sdk")
-    return contextlib.nullcontext() if sentry is None else sentry.isolation_scope()

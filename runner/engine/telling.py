@@ -1,31 +1,29 @@
 """Events of a worker's jobs. Nobody listening costs one look a claim and one a job."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from .. import events
 from ..job import Attempt, current_attempt
 from ..outcome import Outcome
 from ..wire.scripts import Claimed
-from .claim import ServedQueue
+from .claim import Begun, OnClaimed, ServedQueue
 from .joblog import JobLog
 
 logger = logging.getLogger("runner.engine")
-
-OnClaimed = Callable[[ServedQueue, list[Claimed], str, int], None]
 
 
 def telling_claims(start: OnClaimed, worker: str) -> OnClaimed:
     """Give what emits ``job.claimed`` for each job, and starts them then."""
 
-    def claimed(queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> None:
+    def claimed(queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> Begun:
         if events.is_heard("job.claimed"):
             for job in jobs:
                 late_ms = max(0, now_ms - job.due_at_ms)
                 events.emit(
                     "job.claimed", job_id=job.job_id, queue=queue.keys.name, late_ms=late_ms, worker=worker
                 )
-        start(queue, jobs, token, now_ms)
+        return start(queue, jobs, token, now_ms)
 
     return claimed
 

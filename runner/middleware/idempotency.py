@@ -9,15 +9,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
-from ..arguments import Parameters
-from ..effects import Idempotency
 from ..errors import (
     GiveUp,
     IdempotencyConflict,
@@ -28,16 +26,14 @@ from ..errors import (
     Snooze,
 )
 from ..job import Attempt
-from ..outcome import Dead, Failed, Lost, Outcome, Snoozed, Succeeded
 from ..wire import codec
-from ..wire.effects import BeginAnswer, owner_of
-from .chain import CallNext
+from ..wire.effects import BeginAnswer, BeginAsk, Verb, owner_of
 from .holds import Holds
 from .lock import busy_s
 
 logger = logging.getLogger("runner.middleware")
 
-_NEW = (b"new", b"")
+_UNASKED = (b"", b"")
 
 
 class Effect:
@@ -52,16 +48,20 @@ class Effect:
 
     Attributes:
         owner: names the attempt to the scripts.
-        answer: of ``begin``, which has to come before ``once``.
+        entry: what is asked, by ``begin`` or ahead of the call.
+        answer: to it; it has to come before ``once``.
     """
 
-    __slots__ = ("_once", "answer", "attempt", "digest", "fingerprint", "holds", "owner", "ttl_ms")
+    __slots__ = ("_once", "answer", "attempt", "digest", "entry", "fingerprint", "holds", "owner", "ttl_ms")
+
+    verb: Verb = "begin"
 
     def __init__(self, holds: Holds, attempt: Attempt, digest: str, fingerprint: str, ttl_ms: int) -> None:
         self.holds, self.attempt, self.digest, self.fingerprint = holds, attempt, digest, fingerprint
         self.ttl_ms = ttl_ms
         self.owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
-        self.answer: BeginAnswer = _NEW
+        self.entry: BeginAsk = (digest, fingerprint, self.owner)
+        self.answer: BeginAnswer = _UNASKED
         self._once: Once | None = None
 
     @property
@@ -79,14 +79,26 @@ class Effect:
         Raises:
             ServerError: nothing is known; if it was begun all the same, the next attempt finds it.
         """
-        await self._ask()
+        if self.answer is _UNASKED:
+            await self._ask()
         if self.answer[0] == b"busy" and wait_s > 0:
             await self.holds.wait(f"once {self.digest}", self._ask, wait_s)
         return self.answer
 
+    def hear(self, answer: BeginAnswer) -> bool:
+        """Keep the answer to what was asked ahead; True when the call is to make it happen."""
+        self.answer = answer
+        return answer[0] in (b"new", b"recover")
+
+    def undo(self) -> None:
+        """Say that the call never began: what was new is new again, what was unknown is unknown still."""
+        if self.answer[0] in (b"new", b"recover"):
+            state = "N" if self.answer[0] == b"new" else "U"
+            self.holds.scripts.leave.post((self.digest, self.owner, state, 0, b""))
+
     async def _ask(self) -> int | None:
         """Give None, or the ms after which a busy record changes by itself unless renewed."""
-        self.answer = await self.holds.scripts.begin.put((self.digest, self.fingerprint, self.owner))
+        self.answer = await self.holds.scripts.begin.put(self.entry)
         return int(self.answer[1].split(b" ", 1)[0]) if self.answer[0] == b"busy" else None
 
     async def end(self, state: Literal["D", "F"], data: bytes) -> bool:
@@ -180,7 +192,7 @@ async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenera
             yield Once(effect, done=True, result=msgspec.json.decode(data))
             return
         case b"failed", data:
-            msg = f"{what} failed for good before: {_error(data)}"
+            msg = f"{what} failed for good before: {error_of(data)}"
             raise GiveUp(msg)
         case b"conflict", known:
             raise IdempotencyConflict(what, known=known.decode(), given=effect.fingerprint)
@@ -196,7 +208,7 @@ async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenera
         if not once.done:
             await once.complete()
     except GiveUp as error:
-        await effect.end("F", _error_bytes(error))
+        await effect.end("F", error_bytes(error))
         raise
     except asyncio.CancelledError:
         if held.is_lost and not effect.attempt.cancel_reason:
@@ -207,83 +219,12 @@ async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenera
             effect.leave()
 
 
-@dataclass(frozen=True, slots=True)
-class OnceForKey:
-    """Runs the call once for each key; everybody else gets its result.
-
-    Attributes:
-        idempotency: as declared.
-        parameters: the task's.
-        is_final: says of an error whether it proves that a further attempt is useless.
-    """
-
-    idempotency: Idempotency
-    parameters: Parameters
-    is_final: Callable[[Attempt, BaseException], bool]
-
-    async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
-        try:
-            named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
-            digest, fingerprint = self.idempotency.identify(attempt.task, named)
-        except InvalidArguments as error:
-            return Dead("invalid_arguments", error)
-        holds: Holds = attempt.ctx["effects"].holds
-        effect = Effect(holds, attempt, digest, fingerprint, round(self.idempotency.ttl_s * 1000))
-        try:
-            word, _ = await effect.begin(wait_s=self.idempotency.wait_s)
-        except ServerError as error:
-            return Snoozed(1000, str(error))
-        if word != b"new" and (known := _known(effect)) is not None:
-            return known
-        attempt.ctx["effect"] = effect
-        held = holds.add("once:" + digest, effect.owner, attempt)
-        outcome: Outcome | None = None
-        is_ended = False
-        try:
-            outcome = held.judge(await call_next(attempt))
-            if type(outcome) is Succeeded:
-                await effect.end_with_job("D", _result_bytes(outcome.result))
-                is_ended = True
-            elif type(outcome) is Failed and self.is_final(attempt, outcome.error):
-                await effect.end_with_job("F", _error_bytes(outcome.error))
-                is_ended = True
-            return outcome
-        finally:
-            if holds.drop(held) and not is_ended and type(outcome) is not Lost:
-                effect.leave()
-
-
-def _known(effect: Effect) -> Outcome | None:
-    """Give the outcome of a call that must not run; None for one that must."""
-    match effect.answer:
-        case b"done", data:
-            return Succeeded(msgspec.json.decode(data))
-        case b"failed", data:
-            return Dead("gave_up", _error(data))
-        case b"conflict", known:
-            what = f"task '{effect.attempt.task}'"
-            return Dead("conflict", IdempotencyConflict(what, known=known.decode(), given=effect.fingerprint))
-        case b"busy", data:
-            holder = data.split(b" ", 1)[1].decode()
-            return Snoozed(round(busy_s(effect.attempt) * 1000), f"in progress in job {holder}")
-        case _:
-            return None
-
-
-def _result_bytes(result: Any) -> bytes:
-    """Encode a result; one that cannot be makes the job dead, but its effect has happened all the same."""
-    if result is None:
-        return b"null"
-    try:
-        return codec.encode_value(result)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return b"null"
-
-
-def _error_bytes(error: BaseException) -> bytes:
+def error_bytes(error: BaseException) -> bytes:
+    """Give how a definite failure is stored."""
     return msgspec.json.encode(codec.describe_error(error))
 
 
-def _error(data: bytes) -> JobFailed:
+def error_of(data: bytes) -> JobFailed:
+    """Give the failure that was stored."""
     error = msgspec.json.decode(data, type=codec.RemoteError)
     return JobFailed(error.type, error.message, error.traceback)

@@ -12,7 +12,7 @@ from ..effects import SKIPPED, Lock, checked_name
 from ..errors import InvalidArguments, ServerError, Snooze
 from ..job import Attempt
 from ..outcome import Dead, Lost, Outcome, Snoozed, Succeeded
-from ..wire.effects import owner_of
+from ..wire.effects import LockAnswer, LockAsk, Verb, owner_of
 from .chain import CallNext
 from .holds import Held, Holds
 
@@ -21,30 +21,53 @@ BUSY_LONGEST_S = 30.0
 """A snoozed job looks again after 1, 2, 4 … 30 s, with jitter."""
 
 
+class LockQuestion:
+    """Asks for a lock, for one attempt; see ``ahead``."""
+
+    __slots__ = ("entry", "fence", "holds")
+
+    verb: Verb = "lock"
+
+    def __init__(self, holds: Holds, attempt: Attempt, name: str, *, may_wait: bool) -> None:
+        self.holds = holds
+        owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
+        self.entry: LockAsk = (name, owner, 1 if may_wait else 0)
+        self.fence: bytes | None = None  # not asked yet; b"": it is busy
+
+    def hear(self, answer: LockAnswer) -> bool:
+        """Keep the fence; without one the call does not go on from here."""
+        self.fence = answer[0]
+        return self.fence != b""
+
+    def undo(self) -> None:
+        """Give the lock back, or the place in line."""
+        self.holds.scripts.release.post(self.entry[:2])
+
+
 async def take(
-    holds: Holds, attempt: Attempt, name: str, *, wait_s: float, running: asyncio.Task[Any] | None = None
+    question: LockQuestion, attempt: Attempt, *, wait_s: float, running: asyncio.Task[Any] | None = None
 ) -> Held | None:
     """Take a lock, waiting in line for it at most so long; None when it is busy.
 
     Args:
-        holds: where it is kept.
+        question: which; asked now unless it has been.
         attempt: for whom.
-        name: of the lock.
         wait_s: longest wait.
         running: cancelled when the lock is lost; None: what carries the attempt is.
 
     Raises:
         ServerError: nothing was taken, or what was taken falls free with its lease.
     """
-    owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
+    holds, (name, owner, _) = question.holds, question.entry
     try:
-        fence, _ = await holds.scripts.lock.put((name, owner, int(wait_s > 0)))
-        if not fence and wait_s > 0:
-            fence = await _wait_in_line(holds, name, owner, wait_s)
+        if question.fence is None:
+            question.hear(await holds.scripts.lock.put(question.entry))
+        if not question.fence and wait_s > 0:
+            question.fence = await _wait_in_line(holds, name, owner, wait_s)
     except BaseException:
-        holds.scripts.release.post((name, owner))
+        question.undo()
         raise
-    return holds.add("lock:" + name, owner, attempt, int(fence), running) if fence else None
+    return holds.add("lock:" + name, owner, attempt, int(question.fence), running) if question.fence else None
 
 
 async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> bytes:
@@ -80,7 +103,8 @@ async def locked(holds: Holds, attempt: Attempt, name: str, wait_s: float) -> As
     if (outer := holds.get(key, owner)) is not None:
         yield outer.fence
         return
-    held = await take(holds, attempt, name, wait_s=wait_s, running=asyncio.current_task())
+    question = LockQuestion(holds, attempt, name, may_wait=wait_s > 0)
+    held = await take(question, attempt, wait_s=wait_s, running=asyncio.current_task())
     if held is None:
         raise Snooze(busy_s(attempt), reason=f"lock {name} is busy")
     try:
@@ -111,20 +135,27 @@ class OneAtATime:
     lock: Lock
     parameters: Parameters
 
+    def question(self, attempt: Attempt, holds: Holds) -> LockQuestion:
+        """Give what to ask for an attempt.
+
+        Raises:
+            InvalidArguments: its arguments give no name.
+        """
+        named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
+        name = self.lock.name_for(attempt.task, named)
+        return LockQuestion(holds, attempt, name, may_wait=self._wait_s > 0)
+
     async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
         holds: Holds = attempt.ctx["effects"].holds
         try:
-            named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
-            name = self.lock.name_for(attempt.task, named)
+            question = attempt.ahead.pop(0) if attempt.ahead else self.question(attempt, holds)
+            held = await take(question, attempt, wait_s=self._wait_s)
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
-        wait_s = self.lock.wait_s if self.lock.on_busy == "wait" else 0.0
-        try:
-            held = await take(holds, attempt, name, wait_s=wait_s)
         except ServerError as error:
             return Snoozed(1000, str(error))
         if held is None:
-            return self._busy(attempt, name)
+            return self._busy(attempt, question.entry[0])
         outcome: Outcome | None = None
         try:
             attempt.ctx["lock_fence"] = held.fence
@@ -133,6 +164,10 @@ class OneAtATime:
         finally:
             is_written = outcome is not None and type(outcome) is not Lost and not attempt.is_over
             give_back(holds, held, with_outcome=is_written)
+
+    @property
+    def _wait_s(self) -> float:
+        return self.lock.wait_s if self.lock.on_busy == "wait" else 0.0
 
     def _busy(self, attempt: Attempt, name: str) -> Outcome:
         if self.lock.on_busy == "skip":

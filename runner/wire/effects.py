@@ -38,11 +38,14 @@ BeginAnswer = tuple[bytes, bytes]
 """A word and its data; idempotency_begin.lua has the table."""
 
 
+Verb = Literal["lock", "begin"]
+"""What can be asked: for locks, or for effects."""
+
 Step = tuple[str, str, bytes]
 """All that an owner has recorded so far, as one value: digest, owner, data."""
 
-EffectEnd = tuple[str, str, Literal["D", "F", "U"], int, bytes]
-"""How an effect ended: digest, owner, D done or F failed for good or U unknown, ms to keep it, data."""
+EffectEnd = tuple[str, str, Literal["D", "F", "U", "N"], int, bytes]
+"""How an effect ended: digest, owner, state (idempotency_finish.lua has the table), ms to keep it, data."""
 
 Hold = tuple[str, str]
 """Something held under a lease: its key without the prefix, the owner."""
@@ -90,19 +93,26 @@ class EffectScripts:
         self.leave = Coalesced(self.write)
         self.keep = Coalesced(self._keep)
 
-    async def _lock(self, asks: Sequence[LockAsk]) -> list[LockAnswer]:
+    async def ask(self, verb: Verb, asks: Sequence[Any]) -> Sequence[Any]:
+        """Ask for up to 500 locks (LockAsk, LockAnswer) or effects (BeginAsk, BeginAnswer), once.
+
+        Raises:
+            ServerError, redis.exceptions.RedisError: nobody knows what was taken; ask again.
+        """
         args = (0, self._lease_ms, self._bell, *chain.from_iterable(asks))
-        reply = iter(await self._run("lock_acquire", args))
+        script = "lock_acquire" if verb == "lock" else "idempotency_begin"
+        reply = iter(await run_script(self._execute, script, self._keys, args))
         return list(zip(reply, reply, strict=True))
+
+    async def _lock(self, asks: Sequence[LockAsk]) -> Sequence[LockAnswer]:
+        return await self._patiently(lambda: self.ask("lock", asks))
 
     async def _release(self, gives: Sequence[LockGive]) -> list[Verdict]:
         args = (0, self._lease_ms, *chain.from_iterable(gives))
         return await run_script(self._execute, "lock_release", self._keys, args)
 
-    async def _begin(self, asks: Sequence[BeginAsk]) -> list[BeginAnswer]:
-        args = (0, self._lease_ms, self._bell, *chain.from_iterable(asks))
-        reply = iter(await self._run("idempotency_begin", args))
-        return list(zip(reply, reply, strict=True))
+    async def _begin(self, asks: Sequence[BeginAsk]) -> Sequence[BeginAnswer]:
+        return await self._patiently(lambda: self.ask("begin", asks))
 
     async def _step(self, steps: Sequence[Step]) -> list[Verdict]:
         args = tuple(chain.from_iterable(steps))

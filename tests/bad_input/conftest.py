@@ -9,6 +9,7 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,15 +36,29 @@ async def give(ctx: Context) -> Any:
 async def take(ctx: Context, anything: Any) -> None: ...
 
 
+@dataclass
+class Fragile:
+    """A model that raises what no model should."""
+
+    weight: int
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.weight)
+
+
+@task
+async def weigh(ctx: Context, what: Fragile) -> None: ...
+
+
 @pytest.fixture
 def sample() -> SimpleNamespace:
-    return SimpleNamespace(ship=ship, give=give, take=take)
+    return SimpleNamespace(ship=ship, give=give, take=take, weigh=weigh)
 
 
 @pytest.fixture
 async def runner(redis_url: str) -> AsyncIterator[Runner]:
     settings = Settings(redis=RedisGroup(url=redis_url), tasks=())
-    async with Runner(settings, tasks=[ship, give, take]) as connected:
+    async with Runner(settings, tasks=[ship, give, take, weigh]) as connected:
         yield connected
 
 

@@ -146,6 +146,20 @@ async def test_arguments_that_do_not_fit_at_the_worker(
     assert info.error["message"] == complaint
 
 
+async def test_a_model_that_raises_whatever_it_likes(
+    runner: Runner, redis: Redis, serve: Serve, sample: SimpleNamespace
+) -> None:
+    """It ends its own job, without another try: no slot is held for ever, and the claim's others run."""
+    payload = json.dumps({"t": None, "f": "weigh", "a": [{"weight": 3}], "k": {}, "et": 0}).encode()
+    await plant(redis, payload)
+    neighbour = await runner.enqueue(sample.ship, "o-1")
+    await serve(runner)
+    assert await neighbour.result(5) == "1 of o-1"
+    info = await buried(runner, redis, payload)
+    assert await reason(redis) == "invalid_arguments"
+    assert info.error["message"] == "task 'weigh', argument 'what': Fragile raised KeyError: 3"
+
+
 async def test_a_result_that_cannot_be_encoded(
     runner: Runner, redis: Redis, serve: Serve, sample: SimpleNamespace
 ) -> None:

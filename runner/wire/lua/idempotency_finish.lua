@@ -1,7 +1,10 @@
 -- idempotency_finish: write how effects ended, and tell those who wait.
 --
 -- KEYS  ours    str   prefix of our keys
--- ARGV  ends    rest  digest, owner, state (D done, F failed, U unknown), ms to keep D and F, data; repeated, at most 500
+-- ARGV  ends    rest  digest, owner, state, ms to keep D and F, data; repeated, at most 500
+--
+-- state  D done, F failed, U unknown, N not begun: the owner has made nothing happen, so the record goes unless it holds steps
+--
 -- GIVES one number an end: 1 written, 2 written before by the same owner, 0 lost (another has the record)
 -- FAILS nothing
 -- COST  O(1) an end
@@ -20,7 +23,9 @@ for n = 1, #keys do
   if holder == owner then
     verdict = (was == 'D' or was == 'F') and 2 or 1
   end
-  if verdict == 1 and state == 'U' then
+  if verdict == 1 and state == 'N' and was == 'P' and steps == '' then
+    redis.call('DEL', keys[n])
+  elseif verdict == 1 and (state == 'U' or state == 'N') then
     put(n, cmsgpack.pack('', '', 'U', fingerprint, steps, ''))
   elseif verdict == 1 then
     put(n, cmsgpack.pack(owner, '', state, fingerprint, ends(n * 5), ''), ends(n * 5 - 1))

@@ -71,8 +71,11 @@ class Model:
         record = self.records[key]
         if record.state in "DF":
             return 2
-        record.state = state
-        if state == "U":
+        if state == "N" and record.state == "P" and not record.data:
+            del self.records[key]
+            return 1
+        record.state = "U" if state == "N" else state
+        if record.state == "U":
             record.owner, record.until = None, 0
         else:
             record.data, record.until = data, 0
@@ -127,7 +130,7 @@ class Cache(RuleBasedStateMachine):
             given = self.call("idempotency_step", key, word(owner), data)
             assert given == [self.model.step(key, owner, data)]
 
-    @rule(key=keys, owner=owners, state=st.sampled_from("DFUU"), data=blobs, times=repeats)
+    @rule(key=keys, owner=owners, state=st.sampled_from("DFUN"), data=blobs, times=repeats)
     def end(self, key: str, owner: tuple[str, int], state: str, data: bytes, times: int) -> None:
         for _ in range(times):
             given = self.call("idempotency_finish", key, word(owner), state, TTL_MS, data)
@@ -167,9 +170,9 @@ async def test_a_batch_answers_each_entry_as_if_it_came_alone(redis: Redis) -> N
     assert answers == [b"new", b"", b"busy", b"1000 one", b"conflict", b"f", b"new", b""]
 
 
-@pytest.mark.parametrize("state", ["D", "F", "U"])
+@pytest.mark.parametrize("state", ["D", "F", "U", "N"])
 async def test_whoever_waits_is_told_of_every_end(redis: Redis, state: str) -> None:
-    """One message for each process that asked in vain, when the record is done, failed or left."""
+    """One message for each process that asked in vain: the record is done, failed, left or given back."""
     listener = redis.pubsub()
     await listener.subscribe("bell one", "other")
     for bell, owner in (("none", "t 1 first"), ("other", "t 2 second"), ("other", "t 3 third")):

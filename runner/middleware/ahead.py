@@ -1,0 +1,90 @@
+"""Asking for all jobs of a claim at once what their middleware would have to ask for each.
+
+A job that waits for an answer of its own costs a future, a suspended call and a place in some batch: more
+than the question itself. So what a call begins with is asked before it begins, and each finds its answer when
+it comes to the place. What is not asked here, or not answered, the middleware asks as ever.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from ..errors import InvalidArguments, ServerError
+from ..job import Attempt
+from ..wire.effects import Verb
+from ..wire.passing import TROUBLE
+from .holds import Holds
+
+
+class Question(Protocol):
+    """What one job asks, and its answer once there is one.
+
+    Attributes:
+        verb: the script that is asked, as ``EffectScripts.ask`` knows it.
+        entry: what it is asked.
+    """
+
+    verb: Verb
+    entry: tuple[Any, ...]
+
+    def hear(self, answer: Any) -> bool:
+        """Keep the answer; True when the call goes on from here, to what else it has to ask."""
+        ...
+
+    def undo(self) -> None:
+        """Give back what was taken for a call that never came to it."""
+        ...
+
+
+class Asks(Protocol):
+    """A middleware that begins with a question."""
+
+    def question(self, attempt: Attempt, holds: Holds) -> Question:
+        """Give what to ask for this attempt.
+
+        Raises:
+            InvalidArguments: its arguments leave nothing to ask.
+        """
+        ...
+
+
+Asking = tuple[Attempt, Sequence[Asks]]
+
+
+async def ask_ahead(holds: Holds, asking: Sequence[Asking]) -> None:
+    """Ask for each attempt what its middleware begin with, outermost first; a trip for each depth.
+
+    The answers are left in ``attempt.ahead``, for the middleware to take out in that order. Asks once: when
+    the server is away nothing is left there, and each call is as patient for itself as it has to be.
+    """
+    while asking:
+        by_verb: dict[Verb, list[tuple[Asking, Question]]] = {}
+        for attempt, asks in asking:
+            if not asks:
+                continue
+            with suppress(InvalidArguments):  # the middleware finds the same, and says so
+                question = asks[0].question(attempt, holds)
+                by_verb.setdefault(question.verb, []).append(((attempt, asks[1:]), question))
+        going = await asyncio.gather(*(_ask(holds, verb, some) for verb, some in by_verb.items()))
+        asking = [each for some in going for each in some]
+
+
+async def _ask(holds: Holds, verb: Verb, asked: Sequence[tuple[Asking, Question]]) -> list[Asking]:
+    """Ask one script for several; gives those who go on from its answer."""
+    try:
+        answers = await holds.scripts.ask(verb, [question.entry for _, question in asked])
+    except (ServerError, *TROUBLE):
+        return []
+    going: list[Asking] = []
+    for (each, question), answer in zip(asked, answers, strict=True):
+        each[0].ahead = [*(each[0].ahead or ()), question]
+        if question.hear(answer):
+            going.append(each)
+    return going
+
+
+def undo_all(attempt: Attempt) -> None:
+    """Give back what was taken for an attempt whose call did not come to it."""
+    while attempt.ahead:
+        attempt.ahead.pop().undo()
