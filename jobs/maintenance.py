@@ -49,7 +49,7 @@ async def sweep_retention(ctx: Context, audit_s: float = 90 * DAY_S) -> dict[str
     settings, dead = ctx.settings, ctx.settings.dead
     swept = await sweep(
         ctx["runner"].client.execute,
-        settings.worker.queues,
+        settings.shards.all(settings.worker.queues),
         settings.redis.key_layout,
         retention=Retention(dead.keep, dead.max_count, dead.max_bytes, frozenset(dead.keep_forever)),
         audit_s=audit_s,
@@ -128,7 +128,7 @@ async def report_stuck_jobs(
         ``running``: id, queue, task, worker, for_s; ``waiting``: queue, id, for_s, jobs.
     """
     settings, execute = ctx.settings, ctx["runner"].client.execute
-    where = (settings.worker.queues, settings.redis.key_layout)
+    where = (settings.shards.all(settings.worker.queues), settings.redis.key_layout)
     running = (await claimed(execute, *where, at_least_s=running_s))[:MAX_TOLD]
     waiting = await overdue(execute, *where, at_least_s=waiting_s)
     report = {

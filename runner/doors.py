@@ -66,7 +66,7 @@ class Doors(ABC):
         settings = self.settings
         return DeadLetters(
             self.client.execute,
-            queues=settings.worker.queues,
+            queues=settings.shards.all(settings.worker.queues),
             layout=settings.redis.key_layout,
             registry=lambda: self.registry,
             by="api",
@@ -87,7 +87,8 @@ class Doors(ABC):
     @property
     def inspector(self) -> Inspector:
         """What there is: queues, jobs, workers; inside ``async with runner``."""
-        queues, layout = self.settings.worker.queues, self.settings.redis.key_layout
+        queues = self.settings.shards.all(self.settings.worker.queues)
+        layout = self.settings.redis.key_layout
         return Inspector(self.client.execute, info=self.client.info, queues=queues, layout=layout)
 
     @property
@@ -126,10 +127,10 @@ class Doors(ABC):
 
     @property
     def _called_from(self) -> list[Keys]:
-        """The queues of settings, and those that tasks name."""
+        """The shards of the queues of settings, and of those that tasks name."""
         settings = self.settings
         names = dict.fromkeys([*settings.worker.queues, *(task.queue for task in self.registry)])
-        return [keys_of(name, settings.redis.key_layout) for name in names]
+        return [keys_of(at, settings.redis.key_layout) for at in settings.shards.all(names)]
 
     @property
     def health(self) -> Health:
@@ -137,7 +138,7 @@ class Doors(ABC):
         if self._health is None:
             self._health = Health(
                 lambda: self.client.execute,
-                queues=self.settings.worker.queues,
+                queues=self.settings.shards.all(self.settings.worker.queues),
                 layout=self.settings.redis.key_layout,
                 tasks=lambda: [task.name for task in self.registry],
                 max_jobs=self.settings.worker.max_jobs,

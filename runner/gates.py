@@ -47,12 +47,12 @@ class Gates:
     """
 
     def __init__(self, execute: Execute, queues: Iterable[Keys]) -> None:
-        self._gates = {keys.name: GateScripts(execute, keys) for keys in queues}
+        self._gates = [(keys.name, GateScripts(execute, keys)) for keys in queues]
 
     async def states(self, key: str | None = None, *, most: int = 1000) -> list[GateState]:
         """Give the gates that hold somebody up, at most so many a queue; with a key all gates of that key."""
         found: list[GateState] = []
-        for queue, scripts in self._gates.items():
+        for queue, scripts in self._gates:
             keys = await scripts.gates(most) if key is None else [bucket_of(key)]
             for gate in await asyncio.gather(*(scripts.gate(each) for each in keys)):
                 if gate is not None:
@@ -98,7 +98,7 @@ class Gates:
             why=why,
             policy=_BY_HAND.policy,
         )
-        await asyncio.gather(*(scripts.report_all([call]) for scripts in self._gates.values()))
+        await asyncio.gather(*(scripts.report_all([call]) for _, scripts in self._gates))
 
 
 _BY_HAND = Breaker("gate", pause_cap=LONGEST)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .errors import Delay, InvalidJob, seconds
 from .lanes import checked_priority, checked_tenant
+from .shards import whole
 
 LONGEST_KEY = 1024
 LONGEST_QUEUE = 200
@@ -88,8 +89,9 @@ def checked_queue(queue: Any) -> str:
     Raises:
         ValueError: says what a name may be.
     """
-    if not _is_text(queue, LONGEST_QUEUE) or any(c in "{}" or c.isspace() for c in queue):
-        what = f"text of 1 to {LONGEST_QUEUE} characters without spaces and braces"
+    is_text = _is_text(queue, LONGEST_QUEUE) and not any(c in "{}" or c.isspace() for c in queue)
+    if not is_text or whole(queue) != queue:
+        what = f"text of 1 to {LONGEST_QUEUE} characters without spaces and braces, and not of a shard"
         msg = f"a queue's name is {what}, not {_short(queue)}"
         raise ValueError(msg)
     return queue

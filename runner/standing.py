@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .inspector import QueueStanding
-from .inspector.door import standing_of
+from .inspector.together import standing_of, together
 from .wire import codec
 from .wire.keys import PARKED, Keys, Layout, keys_of
 from .wire.queue_scripts import QueueScripts
@@ -52,11 +52,11 @@ class Waiting:
 
 
 async def depths(execute: Execute, queues: Iterable[str], layout: Layout) -> list[QueueStanding]:
-    """Say how each of these queues stands; one round trip."""
+    """Say how each of these queues stands, by their shards; one round trip."""
     scripts = QueueScripts(execute)
     keys = [keys_of(name, layout) for name in queues]
     found = await asyncio.gather(*(scripts.standing(each) for each in keys))
-    return [standing_of(each.name, raw) for each, raw in zip(keys, found, strict=True)]
+    return together(standing_of(each.name, raw) for each, raw in zip(keys, found, strict=True))
 
 
 async def claimed(

@@ -119,6 +119,7 @@ def _options(runner: "Runner", url: str, served: dict[str, int]) -> EngineOption
         queues=served,
         strict=worker.strict,
         layout=settings.redis.key_layout,
+        shards=settings.shards,
         lease_s=worker.lease,
         unknown_task_grace_s=worker.unknown_task_grace,
         safety_poll_s=worker.poll,
@@ -164,7 +165,7 @@ class _Startup:
         ctx["settings"] = settings
         ctx["clock"] = SYSTEM_CLOCK
         ctx["runner"] = await self._runner.__aenter__()
-        served = [keys_of(name, settings.redis.key_layout) for name in self._queues]
+        served = [keys_of(at, settings.redis.key_layout) for at in settings.shards.all(self._queues)]
         ctx["report_progress"] = self._runner.client.progress(served)
         ctx["http"] = build_client(
             allow=webhooks.allow,

@@ -58,7 +58,7 @@ def doctor(
 async def _ours(runner: Runner, watch_s: float) -> list[Finding]:
     settings = runner.settings
     layout = settings.redis.key_layout
-    keys = [keys_of(name, layout) for name in settings.worker.queues]
+    keys = [keys_of(at, layout) for at in settings.shards.all(settings.worker.queues)]
     url = runner.server_url()
     redis, durable = settings.redis, settings.durable_for(settings.worker.queues)
     trust = Trust(redis.ca_file, redis.cert_file, redis.key_file)

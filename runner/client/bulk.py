@@ -31,6 +31,11 @@ class Bulk:
     replaced: int = 0
 
 
+def cursor_key(bulk_id: str) -> str:
+    """Name what keeps how far a run has come."""
+    return f"runner:bulk-cursor:{bulk_id}"
+
+
 async def enqueue_chunks(
     calls: Calls,
     *,

@@ -12,6 +12,7 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..errors import RunnerError
 from ..explain import Explanation, explained
 from ..placement import checked_key, checked_queue
+from ..shards import ONE_EACH, Shards, whole
 from ..tasks import Call, Task
 from ..wire.durable import DurableScripts
 from ..wire.intake import Wish
@@ -19,12 +20,13 @@ from ..wire.keys import Keys, Layout, keys_of, keys_of_workflow
 from ..wire.lua_loader import load_from
 from ..wire.opening import open_link, open_tracking
 from ..wire.scripts import Scripts, send_script
-from ..wire.workflows import unrun_node
-from .bulk import REMEMBERED_S, Bulk, Calls, enqueue_chunks
-from .cancelled import cancelled_envelope
+from .bound import Bound
+from .bulk import REMEMBERED_S, Bulk, Calls, cursor_key, enqueue_chunks
+from .cancelled import cancel_job
 from .entry import wish_of
 from .explaining import read_facts
-from .intake import Bound, Counts, Intake
+from .finding import shard_of
+from .intake import Counts, Intake
 from .job import Job, JobInfo
 from .patience import patiently
 from .progress import Progress
@@ -35,8 +37,6 @@ from .signals import send_signal
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-CANCELLED_KEPT_MS = 3_600_000
 
 
 class Client:
@@ -51,6 +51,7 @@ class Client:
         patience_s: how long calls are tried again while the server is away.
         timeout_s: how long one answer of the server may take.
         bounds: how many jobs a queue holds, by its name.
+        shards: of the queues.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class Client:
         patience_s: float = 5.0,
         timeout_s: float = 5.0,
         bounds: Mapping[str, Bound] | None = None,
+        shards: Shards = ONE_EACH,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._layout: Layout = layout
         self._address = address
         self._payload_limit = payload_limit
         self._patience_s = patience_s
+        self._shards = shards
         self._clock = clock
         self._server_ahead_ms = 0
         self._link = open_link(pool, timeout_s=timeout_s)
@@ -78,7 +81,7 @@ class Client:
         self._results = Results(self._link, address)
         self._tracking = open_tracking(pool, self._link, on_change=self._results.note_changed)
         self._intake = Intake(
-            self._link.execute, self._scripts, self._patiently, layout=layout, bounds=bounds or {}
+            self._link.execute, self._scripts, self._patiently, layout, bounds=bounds or {}, shards=shards
         )
         self._is_closed = False
 
@@ -119,8 +122,8 @@ class Client:
         self._check_open()
         queue, wish = self.wish(task, args, kwargs)
         is_named = task.placement.key is not None
-        job_id, disposition = await self._intake.put(queue, wish, task.name, is_named=is_named)
-        return Job(self, job_id, queue, disposition, task)
+        job_id, disposition, at = await self._intake.put(queue, wish, task.name, is_named=is_named)
+        return Job(self, job_id, queue, disposition, task, at=at)
 
     async def enqueue_many(
         self,
@@ -145,12 +148,12 @@ class Client:
         done = 0
         if bulk_id is not None:
             checked_key(bulk_id)
-            noted = await self._patiently(lambda: self._link.execute("GET", _bulk_key(bulk_id)))
+            noted = await self._patiently(lambda: self._link.execute("GET", cursor_key(bulk_id)))
             done = int(noted or 0)
 
         async def note(position: int) -> None:
             if bulk_id is not None:
-                command = ("SET", _bulk_key(bulk_id), position, "EX", REMEMBERED_S)
+                command = ("SET", cursor_key(bulk_id), position, "EX", REMEMBERED_S)
                 await self._patiently(lambda: self._link.execute(*command))
 
         send = partial(self._enqueue_chunk, bulk_id)
@@ -162,13 +165,14 @@ class Client:
         Raises:
             ValueError: no job can have such an id.
         """
-        return Job(self, checked_key(job_id), checked_queue(queue), "unknown", task)
+        return Job(self, checked_key(job_id), checked_queue(whole(queue)), "unknown", task, at=queue)
 
     async def wait_for_result(self, queue: str, job_id: str) -> Any:
         """Wait for a job to end; see ``Job.result``."""
         self._check_open()
         self._tracking.start()
-        return raise_or_value(await self._results.wait(self._keys(queue), job_id), job_id)
+        keys = await self._holder(queue, job_id)
+        return raise_or_value(await self._results.wait(keys, job_id), job_id)
 
     async def wait_for_workflow(self, workflow: str) -> Any:
         """Wait for a workflow to end; see ``Workflow.result``."""
@@ -179,32 +183,25 @@ class Client:
 
     async def info(self, queue: str, job_id: str) -> JobInfo:
         """Give all the server knows of a job."""
-        return await self._patiently(lambda: read_info(self._link.execute, self._keys(queue), job_id))
+        keys = await self._holder(queue, job_id)
+        return await self._patiently(lambda: read_info(self._link.execute, keys, job_id))
 
     async def explain(self, queue: str, job_id: str) -> Explanation:
         """Say why a job does not run; see ``Job.explain``."""
-        facts = await self._patiently(
-            lambda: read_facts(self._link.execute, self._keys(queue), job_id, self._layout)
-        )
+        keys = await self._holder(queue, job_id)
+        facts = await self._patiently(lambda: read_facts(self._link.execute, keys, job_id, self._layout))
         return explained(facts)
 
     async def cancel(self, queue: str, job_id: str, *, only_waiting: bool = False) -> bool:
         """Cancel a job; see ``Job.cancel``. ``only_waiting``: a running one is left alone: False."""
-        keys = self._keys(queue)
-        data = await self._patiently(lambda: self._link.execute("GET", keys.job(job_id)))
-        result = cancelled_envelope(data, keys, job_id, self._clock.now_ms())
-        node = unrun_node("cancelled", "cancelled", data)
-        asked = await self._patiently(
-            lambda: self._scripts.cancel(
-                keys, job_id, result=result, keep_ms=CANCELLED_KEPT_MS, only_waiting=only_waiting, node=node
-            )
-        )
-        return asked in (1, 2)
+        keys = await self._holder(queue, job_id)
+        cancelling = partial(cancel_job, self._link.execute, self._scripts, keys, job_id)
+        return await self._patiently(lambda: cancelling(self._clock.now_ms(), only_waiting=only_waiting))
 
     async def signal(self, queue: str, job_id: str, name: str, data: Any, *, key: str | None) -> None:
         """Hand data to a job; see ``Job.signal``."""
-        keys, limit = self._keys(queue), self._payload_limit
-        await send_signal(self._signals, keys, job_id, name, data, key=key, limit=limit)
+        keys = await self._holder(queue, job_id)
+        await send_signal(self._signals, keys, job_id, name, data, key=key, limit=self._payload_limit)
 
     def progress(self, queues: Iterable[Keys]) -> Progress:
         """Make what a worker of these queues reports the progress of its jobs with."""
@@ -279,8 +276,12 @@ class Client:
         """Give what is sent along of the trace; see TracedClient."""
         return None
 
-    def _keys(self, queue: str) -> Keys:
-        return keys_of(queue, self._layout)
+    async def _holder(self, queue: str, job_id: str) -> Keys:
+        """Give the keys of a queue, or of whichever of its shards has a job."""
+        shards = [keys_of(at, self._layout) for at in self._shards.of(queue)]
+        if len(shards) == 1:
+            return shards[0]
+        return await self._patiently(lambda: shard_of(self._link.execute, shards, job_id))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         def call_while_open() -> Awaitable[T]:
@@ -293,7 +294,3 @@ class Client:
         if self._is_closed:
             msg = "the runner's connection is closed: use jobs inside 'async with runner:'"
             raise RunnerError(msg)
-
-
-def _bulk_key(bulk_id: str) -> str:
-    return f"runner:bulk-cursor:{bulk_id}"

@@ -8,15 +8,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import DuplicateJob, QueueFull
+from ..shards import Shards
 from ..wire.coalesce import Coalesced
 from ..wire.intake import Admission, Wish, Word, enqueue_checked, room
 from ..wire.keys import Keys, Layout, keys_of
 from ..wire.scripts import Entry, Execute, Scripts
+from .bound import UNBOUND, Bound
 from .job import Disposition
 from .room import Room
+from .spread import admit_spread
 
 _DISPOSITIONS: dict[Word, Disposition] = {
     "CREATED": "created",
@@ -24,26 +27,6 @@ _DISPOSITIONS: dict[Word, Disposition] = {
     "REPLACED": "replaced",
     "REJECTED": "duplicate",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """How many jobs a queue holds.
-
-    Attributes:
-        max_waiting: jobs that may wait; 0 for any number.
-        when_full: what becomes of one more.
-        wait_s: with ``wait``, the longest wait for room.
-        max_per_tenant: jobs of one tenant that may be there; 0 for any number. One more is refused.
-    """
-
-    max_waiting: int
-    when_full: Literal["reject", "drop_oldest", "wait"] = "reject"
-    wait_s: float = 5.0
-    max_per_tenant: int = 0
-
-
-UNBOUND = Bound(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +46,7 @@ class Intake:
         patiently: awaits a call that is safe to send twice, again while the server is away.
         layout: how keys are named.
         bounds: by the queue's name; others hold any number.
+        shards: of the queues.
     """
 
     def __init__(
@@ -70,21 +54,23 @@ class Intake:
         execute: Execute,
         scripts: Scripts,
         patiently: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]],
-        *,
         layout: Layout,
+        *,
         bounds: Mapping[str, Bound],
+        shards: Shards,
     ) -> None:
         self._execute = execute
         self._scripts = scripts
         self._patiently = patiently
         self._layout: Layout = layout
         self._bounds = bounds
+        self._shards = shards
         self._plain: dict[str, Coalesced[Entry, bool]] = {}
         self._checked: dict[str, Coalesced[Wish, Admission]] = {}
         self._rooms: dict[str, Room] = {}
 
-    async def put(self, queue: str, wish: Wish, task: str, *, is_named: bool) -> tuple[str, Disposition]:
-        """Enqueue one call; gives the id of its job, or of the one that stands for it.
+    async def put(self, queue: str, wish: Wish, task: str, *, is_named: bool) -> tuple[str, Disposition, str]:
+        """Enqueue one call; gives the id of its job, or of the one that stands for it, and its shard.
 
         Args:
             queue: its name.
@@ -97,14 +83,15 @@ class Intake:
             DuplicateJob: as its task declares.
             QueueFull: as the queue's bound says.
         """
-        if wish.sole is None and queue not in self._bounds:
-            made = await self._inbox(queue).put(wish.entry)
-            return wish.entry.job_id, "created" if made or not is_named else "duplicate"
+        if wish.sole is None and queue not in self._bounds and not (is_named and self._is_spread(queue)):
+            at = self._place(queue, wish)
+            made = await self._inbox(at).put(wish.entry)
+            return wish.entry.job_id, "created" if made or not is_named else "duplicate", at
         [admission] = await self._admit(queue, [wish])
         if admission.word == "REJECTED":
             raise DuplicateJob(task, admission.about)
         is_ours = admission.about == wish.entry.job_id and not is_named
-        return admission.about, "created" if is_ours else _DISPOSITIONS[admission.word]
+        return admission.about, "created" if is_ours else _DISPOSITIONS[admission.word], admission.at
 
     async def put_many(self, queue: str, wishes: Sequence[Wish], *, wait: bool = True) -> Counts:
         """Enqueue up to 500 calls; what a task would reject counts as a duplicate.
@@ -117,7 +104,8 @@ class Intake:
         Raises:
             QueueFull: as the queue's bound says; those before the first that found no room are enqueued.
         """
-        if queue not in self._bounds and all(wish.sole is None for wish in wishes):
+        is_plain = queue not in self._bounds and not self._is_spread(queue)
+        if is_plain and all(wish.sole is None for wish in wishes):
             entries = [wish.entry for wish in wishes]
             return Counts(sum(await self._send(self._keys(queue), entries)), 0)
         words = [admission.word for admission in await self._admit(queue, wishes, wait=wait)]
@@ -154,9 +142,13 @@ class Intake:
 
     def _room(self, queue: str, bound: Bound) -> Room:
         if queue not in self._rooms:
-            look = partial(room, self._execute, self._keys(queue), most=bound.max_waiting)
-            self._rooms[queue] = Room(look)
+            self._rooms[queue] = Room(partial(self._free, queue, bound.max_waiting))
         return self._rooms[queue]
+
+    async def _free(self, queue: str, most: int) -> int:
+        shards = self._shards.of(queue)
+        free = await asyncio.gather(*(room(self._execute, self._keys(at), most=most) for at in shards))
+        return max(0, sum(free) - most * (len(shards) - 1))
 
     def _inbox(self, queue: str) -> Coalesced[Entry, bool]:
         inbox = self._plain.get(queue)
@@ -176,8 +168,11 @@ class Intake:
         return await self._patiently(lambda: self._scripts.enqueue(keys, entries))
 
     async def _send_checked(self, queue: str, wishes: Sequence[Wish]) -> list[Admission]:
-        bound, keys = self._bounds.get(queue), self._keys(queue)
-        bound = bound or UNBOUND
+        bound, keys = self._bounds.get(queue, UNBOUND), self._keys(queue)
+        if self._is_spread(queue):
+            shards = {at: self._keys(at) for at in self._shards.of(queue)}
+            places = [self._place(queue, wish) for wish in wishes]
+            return await self._patiently(lambda: admit_spread(self._execute, shards, wishes, places, bound))
         drops = bound.when_full == "drop_oldest"
         most, most_owned = bound.max_waiting, bound.max_per_tenant
         return await self._patiently(
@@ -185,6 +180,13 @@ class Intake:
                 self._execute, keys, wishes, most=most, drops=drops, most_owned=most_owned
             )
         )
+
+    def _is_spread(self, queue: str) -> bool:
+        return len(self._shards.of(queue)) > 1
+
+    def _place(self, queue: str, wish: Wish) -> str:
+        (job_id, _, _, _, lane), sole = wish
+        return self._shards.place(queue, job_id, lane=lane, digest=sole.digest if sole else "")
 
     def _keys(self, queue: str) -> Keys:
         return keys_of(queue, self._layout)

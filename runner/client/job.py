@@ -59,7 +59,7 @@ class Job(Generic[R]):
             ``unknown``: a handle made from an id.
     """
 
-    __slots__ = ("_client", "_task", "disposition", "id", "queue")
+    __slots__ = ("_at", "_client", "_task", "disposition", "id", "queue")
 
     def __init__(
         self,
@@ -68,8 +68,11 @@ class Job(Generic[R]):
         queue: str,
         disposition: Disposition,
         task: "Task[..., R] | None" = None,
+        *,
+        at: str = "",
     ) -> None:
         self._client = client
+        self._at = at or queue
         self._task = task
         self.id = job_id
         self.queue = queue
@@ -95,7 +98,7 @@ class Job(Generic[R]):
         waiting = asyncio.timeout(timeout_s)
         try:
             async with waiting:
-                value = await self._client.wait_for_result(self.queue, self.id)
+                value = await self._client.wait_for_result(self._at, self.id)
         except TimeoutError:
             if not waiting.expired():
                 raise
@@ -109,14 +112,14 @@ class Job(Generic[R]):
 
     async def info(self) -> JobInfo:
         """Give all the server knows of the job; one round trip."""
-        return await self._client.info(self.queue, self.id)
+        return await self._client.info(self._at, self.id)
 
     async def explain(self) -> "Explanation":
         """Say why the job does not run, and from when on it may: ``print(await job.explain())``.
 
         Two round trips, three where it waits for a lock; the same cost however much the queue holds.
         """
-        return await self._client.explain(self.queue, self.id)
+        return await self._client.explain(self._at, self.id)
 
     async def cancel(self) -> bool:
         """Cancel the job: at once while it waits; a running one is asked to stop.
@@ -124,7 +127,7 @@ class Job(Generic[R]):
         Returns:
             Whether there was anything to cancel.
         """
-        return await self._client.cancel(self.queue, self.id)
+        return await self._client.cancel(self._at, self.id)
 
     async def signal(self, name: str, data: Any = None, *, key: str | None = None) -> None:
         """Hand data to the job's next ``ctx.wait_for(name)``; one round trip.
@@ -141,7 +144,7 @@ class Job(Generic[R]):
             InvalidArguments: the data has no JSON form.
             PayloadTooLarge: it takes more than ``limits.payload``.
         """
-        await self._client.signal(self.queue, self.id, name, data, key=key)
+        await self._client.signal(self._at, self.id, name, data, key=key)
 
     def __repr__(self) -> str:
         return f"<Job {self.id} in {self.queue}, {self.disposition}>"

@@ -3,8 +3,8 @@
 from ..settings import Settings
 from ..settings.masking import masked_text
 from ..wire.connecting import make_pool
+from .bound import Bound
 from .client import Client
-from .intake import Bound
 from .traced import TracedClient
 
 
@@ -18,6 +18,7 @@ def make_client(url: str, settings: Settings) -> Client:
         payload_limit=settings.limits.payload,
         steps_limit=settings.limits.steps,
         timeout_s=settings.redis.timeout,
+        shards=settings.shards,
         bounds={
             name: Bound(queue.max_waiting or 0, queue.when_full, queue.wait, queue.max_per_tenant or 0)
             for name, queue in settings.queues.items()

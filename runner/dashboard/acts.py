@@ -73,7 +73,7 @@ async def replay_many(asked: Asked) -> Done:
         raise ValueError(msg)
     wanted, queue = wanted_of(asked)
     if queue is not None:
-        asked.doors.inspector.keys(queue)
+        asked.doors.inspector.shards(queue)
     run = asked.desk.runs.begin(
         _dead(asked),
         wanted,

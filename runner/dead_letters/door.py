@@ -30,7 +30,7 @@ class DeadLetters:
     Args:
         execute: sends one command and gives its reply as the server wrote it; may send it again when the
             connection breaks.
-        queues: names of the queues to look at when none is given.
+        queues: names of the queues, and of their shards, to look at when none is given.
         layout: how keys are named.
         registry: gives the tasks that edited arguments are checked against.
         by: who acts; may be set later.
@@ -89,11 +89,14 @@ class DeadLetters:
             NotDead: there is none of that id.
         """
         keys = await self._holder(job_id, queue)
-        return letter_of(job_id, keys.name, await self._fields(keys, job_id))
+        return letter_of(job_id, keys.at, await self._fields(keys, job_id))
 
     async def standings(self, queue: str | None = None) -> list[Standing]:
         """Say how many letters each queue has, how large they are, and what retention deleted."""
-        return list(await asyncio.gather(*map(self._standing, self._keys(queue).values())))
+        found: dict[str, Standing] = {}
+        for each in await asyncio.gather(*map(self._standing, self._keys(queue).values())):
+            found[each.queue] = each.plus(found.get(each.queue))
+        return list(found.values())
 
     async def audit(self, *, queue: str | None = None, limit: int = 50) -> list[Mapping[str, str]]:
         """Give the last acts on letters, newest first: queue, at (ms), verb, by, ids (one a line)."""
@@ -254,7 +257,10 @@ class DeadLetters:
     # -- parts ------------------------------------------------------------------------------------------
 
     def _keys(self, queue: str | None) -> Mapping[str, Keys]:
-        return self._queues if queue is None else {queue: keys_of(queue, self._layout)}
+        if queue is None:
+            return self._queues
+        found = {at: keys for at, keys in self._queues.items() if keys.name == queue}
+        return found or {queue: keys_of(queue, self._layout)}
 
     def _reader(self, wanted: Filter, queue: str | None) -> Callable[[str, int], Any]:
         return lambda cursor, limit: self.find(

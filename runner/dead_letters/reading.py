@@ -46,6 +46,20 @@ class Standing:
     trimmed: int
     trimmed_size: int
 
+    def plus(self, other: "Standing | None") -> "Standing":
+        """Add another shard of the queue."""
+        if other is None:
+            return self
+        oldest = [at for at in (self.oldest_at_ms, other.oldest_at_ms) if at is not None]
+        return Standing(
+            self.queue,
+            self.count + other.count,
+            self.size + other.size,
+            min(oldest, default=None),
+            self.trimmed + other.trimmed,
+            self.trimmed_size + other.trimmed_size,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:

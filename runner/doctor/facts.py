@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 from ..inspector import QueueStanding, WorkerStanding
-from ..inspector.door import standing_of
 from ..inspector.presence import read_workers
+from ..inspector.together import standing_of, together
 from ..wire import lua_loader
 from ..wire.asking import Refusal, ask, info_of, pairs_of, try_script
 from ..wire.keys import Keys, Layout, keys_of
@@ -121,7 +121,7 @@ async def read_facts(
     probe_keys = keys_of(PROBE_QUEUE, layout)
     facts = await _read_server(execute, url, probe_keys, watch_s, sleep)
     scripts = QueueScripts(execute)
-    standings = [standing_of(keys.name, await scripts.standing(keys)) for keys in queues]
+    standings = together([standing_of(keys.name, await scripts.standing(keys)) for keys in queues])
     others = {keys.name: [x.queue for x in queues if x is not keys] for keys in queues}
     return replace(
         facts,

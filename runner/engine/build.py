@@ -56,10 +56,14 @@ class Configured(Protocol):
 
 
 def queues_of(options: EngineOptions, queue_name: str) -> list[ServedQueue]:
-    """Give the queues to serve: ours by name, or arq's one."""
+    """Give the queues to serve, each shard by itself: ours by name, or arq's one."""
     if not options.queues:
         return [ServedQueue(keys_of_arq_queue(queue_name), 1)]
-    return [ServedQueue(keys_of(name, options.layout), weight) for name, weight in options.queues.items()]
+    return [
+        ServedQueue(keys_of(at, options.layout), weight)
+        for name, weight in options.queues.items()
+        for at in options.shards.of(name)
+    ]
 
 
 def envelope_of(worker: Configured, options: EngineOptions) -> Envelope:

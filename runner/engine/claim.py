@@ -26,12 +26,15 @@ _COMES_BACK = ("again", "later", "suspend", "back", "sort")
 
 @dataclass(slots=True)
 class ServedQueue:
-    """One queue of this worker.
+    """One queue of this worker, or one shard of it.
 
     Attributes:
         keys: its keys.
-        weight: its share of claims among queues that have work.
+        weight: the queue's share of claims among those that have work.
         may_have_due: whether a claim is worth a trip.
+        has_more: the last claim did not get all that was due.
+        claimed_in: number of the round that claimed last; of shards that are alike the one goes first which
+            waited longest.
         due_at: loop time at which the next job falls due; None for nothing in sight.
         credit: what smooth weighted round robin owes it.
         ends: outcomes to write.
@@ -43,6 +46,8 @@ class ServedQueue:
     keys: Keys
     weight: int
     may_have_due: bool = True
+    has_more: bool = False
+    claimed_in: int = 0
     due_at: float | None = None
     credit: int = 0
     ends: list[End] = field(default_factory=list[End])
@@ -63,21 +68,49 @@ def share(queues: Sequence[ServedQueue], slots: int, *, strict: bool) -> dict[st
     its weight's share, so none starves. Strict gives everything to the first.
 
     Returns:
-        Slots by queue name; queues without any are left out.
+        Slots by the queue's name, or its shard's; those without any are left out.
     """
-    hungry = [queue for queue in queues if queue.may_have_due]
+    by_name: dict[str, list[ServedQueue]] = {}
+    for queue in queues:
+        if queue.may_have_due:
+            by_name.setdefault(queue.keys.name, []).append(queue)
+    hungry, slots = list(by_name.values()), min(slots, ROUND_JOBS)
     if not hungry or slots <= 0:
         return {}
     if strict or len(hungry) == 1:
-        return {hungry[0].keys.name: min(slots, ROUND_JOBS)}
-    given: dict[str, int] = {}
-    total = sum(queue.weight for queue in hungry)
-    for _ in range(min(slots, ROUND_JOBS)):
-        for queue in hungry:
+        return _among_shards(hungry[0], slots)
+    heads = {queue.keys.name: queue for queue in reversed(queues)}  # a queue's credit is its first shard's
+    rivals = [(heads[name], name) for name in by_name]
+    won: dict[str, int] = {}
+    total = sum(queue.weight for queue, _ in rivals)
+    for _ in range(slots):
+        for queue, _ in rivals:
             queue.credit += queue.weight
-        winner = max(hungry, key=lambda queue: queue.credit)
+        winner, name = max(rivals, key=lambda rival: rival[0].credit)
         winner.credit -= total
-        given[winner.keys.name] = given.get(winner.keys.name, 0) + 1
+        won[name] = won.get(name, 0) + 1
+    given: dict[str, int] = {}
+    for name, quota in won.items():
+        given |= _among_shards(by_name[name], quota)
+    return given
+
+
+def _among_shards(shards: Sequence[ServedQueue], slots: int) -> dict[str, int]:
+    """Divide a queue's slots among its shards that may have due jobs.
+
+    A call that brings many jobs costs each of them little. So of the shards that are known to have more than
+    one gets, one has its turn a round; those of which nothing is known have a small part beside it.
+    """
+    if len(shards) == 1:
+        return {shards[0].keys.at: slots}
+    waiting = sorted(shards, key=lambda shard: shard.claimed_in)
+    rich = [shard for shard in waiting if shard.has_more][:1]
+    chosen = [*rich, *(shard for shard in waiting if not shard.has_more)]
+    chosen = sorted(chosen, key=lambda shard: shard.claimed_in)[:slots]
+    first = rich[0] if rich and rich[0] in chosen else chosen[0]
+    part = max(1, slots // len(chosen) // (2 if first.has_more else 1))
+    given = {shard.keys.at: part for shard in chosen}
+    given[first.keys.at] += slots - part * len(chosen)
     return given
 
 
@@ -120,6 +153,7 @@ class Rounds:
         self._on_settled = on_settled
         self._before_ends = before_ends
         self._on_cancels = on_cancels
+        self._round = 0
         self._by_queue: Mapping[str, ServedQueue] = {queue.keys.queue: queue for queue in self.queues}
 
     def add(self, queue_key: str, end: End) -> None:
@@ -178,7 +212,7 @@ class Rounds:
             return share(lost, slots, strict=False), False
         isolating = next((queue for queue in self.queues if queue.is_isolating), None)
         if isolating is not None:
-            return ({isolating.keys.name: 1}, True) if in_flight == 0 else ({}, False)
+            return ({isolating.keys.at: 1}, True) if in_flight == 0 else ({}, False)
         quotas = share(self.queues, slots, strict=self._strict)
         return quotas, in_flight == 0 and len(quotas) == 1
 
@@ -194,7 +228,8 @@ class Rounds:
         """
         quotas, is_idle = self.plan(in_flight=in_flight, slots=slots)
         calls = [self._settle(queue) for queue in self.queues if queue.ends]
-        asked = [(queue, quotas.get(queue.keys.name, 0)) for queue in self.queues]
+        asked = [(queue, quotas.get(queue.keys.at, 0)) for queue in self.queues]
+        self._round += 1
         calls += [self._claim(queue, quota, is_idle=is_idle) for queue, quota in asked if quota]
         if len(calls) == 1:
             await calls[0]
@@ -227,6 +262,7 @@ class Rounds:
         # Upkeep reads the length out of the token: to know a lease that the clock's going back made too long.
         token = queue.lost_claim or f"{secrets.token_hex(12)}.{self._lease_ms}"
         is_resent, queue.lost_claim = bool(queue.lost_claim), ""
+        queue.claimed_in = self._round
         queue.may_have_due = is_resent  # what the lost one leased is due again, not all of it given here
         try:
             claim = await self._scripts.claim(
@@ -246,7 +282,7 @@ class Rounds:
             await asking
 
     def _note(self, queue: ServedQueue, claim: Claim) -> None:
-        queue.is_isolating, queue.lanes_wait = claim.isolate, claim.lanes_wait
+        queue.is_isolating, queue.lanes_wait, queue.has_more = claim.isolate, claim.lanes_wait, claim.more
         if claim.cancels:
             self._on_cancels()
         if claim.more or any(job.alone for job in claim.jobs):

@@ -12,6 +12,7 @@ from ..isolation.isolation import DEFAULT_ISOLATION, IsolationOptions
 from ..middleware.chain import Middleware
 from ..middleware.timeout import STUCK_AFTER_S
 from ..rates import Rate
+from ..shards import ONE_EACH, Shards
 from ..wire.keys import Layout
 from .beside import Beside
 
@@ -28,6 +29,7 @@ class EngineOptions:
         queues: weights by queue name; empty: arq's one ``queue_name``.
         strict: earlier queues always first, instead of by weight.
         layout: how keys are named.
+        shards: of the queues.
         lease_s: how long a lease lasts; renewed at a third of it.
         unknown_task_grace_s: how long jobs of an unknown name wait for a worker that knows it.
         safety_poll_s: how often an idle worker looks although nothing was pushed.
@@ -52,6 +54,7 @@ class EngineOptions:
     queues: Mapping[str, int] = field(default_factory=dict[str, int])
     strict: bool = False
     layout: Layout = "classic"
+    shards: Shards = ONE_EACH
     lease_s: float = 15.0
     unknown_task_grace_s: float = 0.0
     safety_poll_s: float = 5.0

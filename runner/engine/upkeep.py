@@ -135,8 +135,9 @@ class Upkeep:
         Those would meet the next job of their id.
         """
         asked: set[str] = set()
-        for abort in {keys.abort for keys in self.keys.values()}:
-            asked.update(job_id.decode() for job_id in await self.execute("ZRANGE", abort, 0, -1))
+        aborts = {keys.abort for keys in self.keys.values()}
+        for found in await asyncio.gather(*(self.execute("ZRANGE", abort, 0, -1) for abort in aborts)):
+            asked.update(job_id.decode() for job_id in found)
         for job_id in asked & self.running.attempts.keys():
             self.running.cancel(self.running.attempts[job_id], "abort")
         if asked - self.running.attempts.keys():

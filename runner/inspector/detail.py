@@ -44,6 +44,7 @@ async def read_detail(execute: Execute, keys: Keys, info: JobInfo) -> JobDetail:
     worker, started_at_ms = holder(entry) if runs else ("", None)
     return JobDetail(
         info=info,
+        at=keys.at,
         payload=payload,
         args=call.args,
         kwargs=call.kwargs,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ..client import JobInfo
 from ..dead_letters import DeadLetters, Filter
@@ -9,12 +10,13 @@ from ..dead_letters.letter import parse
 from ..errors import UnknownJob, UnknownQueue
 from ..job import JobState
 from ..wire.keys import Keys, Layout, keys_of
-from ..wire.queue_scripts import QueueScripts, RawStanding
+from ..wire.queue_scripts import QueueScripts
 from ..wire.scripts import Execute
 from .detail import read_detail
 from .groups import read_groups
 from .pages import ANY, STATES, WAITING, JobFilter, read_running, read_waiting, row_of_letter
 from .presence import MAX_WORKERS, read_workers, totals_of
+from .together import standing_of, together
 from .values import DeadGroups, JobDetail, JobPage, JobRow, Overview, QueueStanding, WorkerStanding
 
 Info = Callable[[str, str], Awaitable[JobInfo]]
@@ -30,7 +32,7 @@ class Inspector:
     Args:
         execute: sends one command and gives its reply; calls made in one go share a round trip.
         info: reads one job at one moment.
-        queues: names of the queues.
+        queues: names of the queues, and of all their shards.
         layout: how keys are named.
     """
 
@@ -47,7 +49,7 @@ class Inspector:
     @property
     def queue_names(self) -> Sequence[str]:
         """The queues of settings, heaviest first as they stand there."""
-        return list(self._queues)
+        return list(dict.fromkeys(keys.name for keys in self._queues.values()))
 
     async def overview(self) -> Overview:
         """Say how all queues and workers stand; two round trips."""
@@ -57,15 +59,26 @@ class Inspector:
 
     async def queues(self) -> list[QueueStanding]:
         """Say how each queue stands; one round trip."""
-        return list(await asyncio.gather(*map(self.queue, self._queues)))
+        return together(await self._standings(self._queues.values()))
 
     async def queue(self, name: str) -> QueueStanding:
-        """Say how one queue stands; one round trip.
+        """Say how one queue, or one shard of it, stands; one round trip.
 
         Raises:
             UnknownQueue: settings name no such queue.
         """
-        return standing_of(name, await self._scripts.standing(self.keys(name)))
+        return replace(together(await self._standings(self.shards(name)))[0], queue=name)
+
+    async def by_shard(self, name: str) -> list[QueueStanding]:
+        """Say how each shard of a queue stands, by its own name; raises as ``queue``."""
+        shards = self.shards(name)
+        found = zip(shards, await self._standings(shards), strict=True)
+        return [replace(standing, queue=keys.at) for keys, standing in found]
+
+    async def _standings(self, shards: Iterable[Keys]) -> list[QueueStanding]:
+        shards = list(shards)
+        found = await asyncio.gather(*map(self._scripts.standing, shards))
+        return [standing_of(keys.name, raw) for keys, raw in zip(shards, found, strict=True)]
 
     async def workers(self, *, limit: int = MAX_WORKERS) -> list[WorkerStanding]:
         """Give the workers, at most 1,000, the living first; two round trips."""
@@ -96,14 +109,14 @@ class Inspector:
             ValueError: there is no list of that state, or the cursor belongs to other lists.
         """
         states = (JobState.RUNNING, *WAITING) if state is None else (state,)
-        lists = [(name, each) for name in ([queue] if queue is not None else self._queues) for each in states]
+        lists = [(name, each) for name in self._lists(queue, state) for each in states]
         found: list[JobRow] = []
         looked, at = 0, _list_of(cursor, lists)
         while at < len(lists):
             name, each = lists[at]
             if len(found) >= limit or looked >= look:
                 return JobPage(found, cursor or f"{name}/{each}/0//", looked)
-            page = await self.jobs(
+            page = await self._list(
                 name, each, wanted, cursor=cursor, limit=limit - len(found), look=look - looked
             )
             found, looked, cursor = [*found, *page.jobs], looked + page.looked, page.cursor
@@ -124,7 +137,7 @@ class Inspector:
         """List jobs of a queue by state: ``ready``, ``scheduled``, ``running`` or ``dead``.
 
         Args:
-            queue: its name.
+            queue: its name, or that of one shard of it.
             state: one of these four; jobs that ended otherwise are in no list.
             wanted: which ones.
             cursor: of the page before; empty to begin.
@@ -135,7 +148,21 @@ class Inspector:
             UnknownQueue: settings name no such queue.
             ValueError: there is no list of that state, or the cursor belongs to another one.
         """
-        keys = self.keys(queue)
+        if len(self._lists(queue, state)) > 1:
+            return await self.find(wanted, queue=queue, state=state, cursor=cursor, limit=limit, look=look)
+        return await self._list(queue, state, wanted, cursor=cursor, limit=limit, look=look)
+
+    def _lists(self, queue: str | None, state: JobState | str | None) -> Sequence[str]:
+        """Give the names of what is listed one after the other; dead letters are not by shard."""
+        if queue is None:
+            return self.queue_names if state == JobState.DEAD else list(self._queues)
+        shards = self.shards(queue)
+        return [queue] if state == JobState.DEAD else [keys.at for keys in shards]
+
+    async def _list(
+        self, queue: str, state: JobState | str, wanted: JobFilter, *, cursor: str, limit: int, look: int
+    ) -> JobPage:
+        keys = self.shards(queue)[0]
         if state not in STATES:
             msg = f"jobs are listed by state {', '.join(STATES)}; there is no list of '{state}' ones"
             raise ValueError(msg)
@@ -168,38 +195,40 @@ class Inspector:
             UnknownQueue: settings name no such queue.
             UnknownJob: there is none of that id: never enqueued, or ended and its result is not kept.
         """
-        name = queue if queue is not None else await self._holder(job_id)
-        keys = self.keys(name)
-        info = await self._info(name, job_id)
+        shards = list(self._queues.values()) if queue is None else self.shards(queue)
+        keys = await self._holder(job_id, shards)
+        info = await self._info(keys.at, job_id)
         if info.state is JobState.UNKNOWN:
-            raise UnknownJob(_unknown(job_id, [name] if queue is not None else list(self._queues)))
+            raise UnknownJob(_unknown(job_id, [queue] if queue is not None else self.queue_names))
         return await read_detail(self._execute, keys, info)
 
-    def keys(self, queue: str) -> Keys:
-        """Give the keys of a queue.
+    def shards(self, queue: str) -> list[Keys]:
+        """Give the keys of all shards of a queue; of the name of a shard, its own.
 
         Raises:
             UnknownQueue: settings name no such queue.
         """
+        found = [keys for keys in self._queues.values() if keys.name == queue]
         if queue not in self._queues:
-            msg = f"there is no queue '{queue}' in worker.queues; there are {', '.join(self._queues)}"
+            msg = f"there is no queue '{queue}' in worker.queues; there are {', '.join(self.queue_names)}"
             raise UnknownQueue(msg)
-        return self._queues[queue]
+        return found or [self._queues[queue]]
 
-    async def _holder(self, job_id: str) -> str:
-        """Find the queue that has a job of that id, its letter or its result; the first when none has it."""
-        every = list(self._queues.items())
-        asked = [("ZSCORE", keys.queue, job_id) for _, keys in every]
-        asked += [("ZSCORE", keys.dead, job_id) for _, keys in every]
-        asked += [("GET", keys.result(job_id)) for _, keys in every]
+    async def _holder(self, job_id: str, every: Sequence[Keys]) -> Keys:
+        """Find which has a job of that id, its letter or its result; the first when none has it."""
+        if len(every) == 1:
+            return every[0]
+        asked = [("ZSCORE", keys.queue, job_id) for keys in every]
+        asked += [("ZSCORE", keys.dead, job_id) for keys in every]
+        asked += [("GET", keys.result(job_id)) for keys in every]
         answers = await asyncio.gather(*(self._execute(*command) for command in asked))
         for number, answer in enumerate(answers):
-            name, keys = every[number % len(every)]
+            keys = every[number % len(every)]
             is_result = number >= 2 * len(every)
             # In the classic layout queues share their results: those say whose they are.
             if answer is not None and (not is_result or parse(answer).get("q") == keys.queue):
-                return name
-        return every[0][0]
+                return keys
+        return every[0]
 
 
 def _list_of(cursor: str, lists: Sequence[tuple[str, str]]) -> int:
@@ -213,23 +242,6 @@ def _list_of(cursor: str, lists: Sequence[tuple[str, str]]) -> int:
         msg = f"the cursor '{cursor[:80]}' is none of these lists: {', '.join('/'.join(x) for x in lists)}"
         raise ValueError(msg)
     return found[0] if found else 0
-
-
-def standing_of(queue: str, raw: RawStanding) -> QueueStanding:
-    """Make a value of what the script says of a queue."""
-    return QueueStanding(
-        queue=queue,
-        at_ms=raw.now_ms,
-        ready=raw.ready,
-        scheduled=raw.scheduled,
-        running=raw.running,
-        dead=raw.dead,
-        suspects=raw.suspects,
-        gates=raw.gates,
-        ready_since_ms=None if raw.ready_since_ms < 0 else raw.ready_since_ms,
-        paused_at_ms=raw.paused_at_ms or None,
-        paused_by=raw.paused_by.decode(errors="replace"),
-    )
 
 
 def _unknown(job_id: str, queues: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ..dead_letters import DeadLetters, Letter
+from ..shards import whole
 from ..wire.dead_scripts import MAX_LETTERS
 from .values import DeadGroup, DeadGroups
 
@@ -26,4 +27,4 @@ async def read_groups(dead: DeadLetters, *, queue: str | None, look: int) -> Dea
 
 def _alike(letter: Letter) -> tuple[str, str, str, str, str]:
     host = letter.hosts[0] if letter.hosts else ""
-    return letter.queue, letter.task, letter.reason, letter.error.get("type", ""), host
+    return whole(letter.queue), letter.task, letter.reason, letter.error.get("type", ""), host

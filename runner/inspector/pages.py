@@ -70,7 +70,7 @@ async def read_waiting(
     Raises:
         ValueError: the cursor is none of this list.
     """
-    place = await _begun(scripts, keys, _parsed(cursor, keys.name, state))
+    place = await _begun(scripts, keys, _parsed(cursor, keys.at, state))
     found: list[JobRow] = []
     looked, bands, after = 0, _bands(place), (place.due_ms, place.job_id)
     while looked < look:
@@ -82,7 +82,7 @@ async def read_waiting(
             looked += 1
             after = (job.due_ms.decode(), job.job_id.decode(errors="replace"))
             place = replace(place, due_ms=after[0], job_id=after[1])
-            row = row_of(each, keys.name, now_ms)
+            row = row_of(each, keys.at, now_ms)
             if row.state in WAITING and wanted.matches(row, each.head):
                 found.append(row)
                 if len(found) == limit:
@@ -122,7 +122,7 @@ async def read_running(
     Raises:
         ValueError: the cursor is none of this list.
     """
-    place = _parsed(cursor, keys.name, JobState.RUNNING)
+    place = _parsed(cursor, keys.at, JobState.RUNNING)
     found: list[JobRow] = []
     looked, position = 0, place.due_ms or "0"
     while True:
@@ -131,7 +131,7 @@ async def read_running(
         looked += len(ids)
         for start in range(0, len(ids), MAX_PAGE):
             now_ms, raw = await scripts.rows(keys, ids[start : start + MAX_PAGE])
-            rows = [(row_of(each, keys.name, now_ms), each.head) for each in raw]
+            rows = [(row_of(each, keys.at, now_ms), each.head) for each in raw]
             found += [r for r, head in rows if r.state is JobState.RUNNING and wanted.matches(r, head)]
         if position == "0":
             return JobPage(found, "", looked)

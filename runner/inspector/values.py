@@ -155,6 +155,7 @@ class JobDetail:
 
     Attributes:
         info: state, attempts, history, progress, result, error.
+        at: the shard of its queue that has it; the queue's name where there is one.
         payload: its bytes as enqueued; None when they are gone, as of a job that succeeded.
         args: positional arguments as plain JSON; None when they cannot be read.
         kwargs: the same of keyword arguments.
@@ -171,6 +172,7 @@ class JobDetail:
     """
 
     info: JobInfo
+    at: str
     payload: bytes | None
     args: Sequence[Any] | None
     kwargs: Mapping[str, Any] | None

@@ -8,10 +8,11 @@ from ..client import Client
 from ..dead_letters import DeadLetters, Edit, Tally
 from ..dead_letters.edit import edited_payload
 from ..errors import ChangeRefused, UnknownJob
-from ..inspector import Inspector, JobFilter, JobPage, JobRow, QueueStanding
+from ..inspector import Inspector, JobDetail, JobFilter, JobPage, JobRow, QueueStanding
 from ..job import JobState
 from ..registry import Registry
 from ..wire.dead_scripts import Answer
+from ..wire.keys import Keys
 from ..wire.queue_scripts import Change, QueueScripts
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -63,7 +64,8 @@ class Queues:
         Raises:
             UnknownQueue: settings name no such queue.
         """
-        return await self._scripts.pause(self._inspector.keys(queue), by=self.by)
+        shards = self._inspector.shards(queue)
+        return any(await asyncio.gather(*(self._scripts.pause(keys, by=self.by) for keys in shards)))
 
     async def resume(self, queue: str) -> bool:
         """Let jobs of a queue start again; idle workers look at once.
@@ -74,7 +76,8 @@ class Queues:
         Raises:
             UnknownQueue: settings name no such queue.
         """
-        return await self._scripts.resume(self._inspector.keys(queue))
+        shards = self._inspector.shards(queue)
+        return any(await asyncio.gather(*(self._scripts.resume(keys) for keys in shards)))
 
     async def drain(
         self,
@@ -129,7 +132,7 @@ class Queues:
             ValueError: the cursor is none of this queue's.
         """
         tally = Tally(cursor=cursor)
-        is_scheduled = cursor.startswith(f"{queue}/{JobState.SCHEDULED}/")
+        is_scheduled = cursor.split("/")[1:2] == [JobState.SCHEDULED]
         for state in (JobState.SCHEDULED,) if is_scheduled else (JobState.READY, JobState.SCHEDULED):
             while True:
                 page = await self._inspector.jobs(
@@ -164,12 +167,12 @@ class Queues:
         job = await self._inspector.job(job_id, queue=queue)
         state = job.info.state
         if state in (JobState.DEAD, JobState.EXPIRED):
-            await self._dead.replay(job_id, queue=job.info.queue)
+            await self._dead.replay(job_id, queue=job.at)
             return state
         if state.is_terminal:
             msg = f"job '{job_id}' has {state}: enqueue it anew"
             raise ChangeRefused(msg)
-        _check(await self._scripts.hasten(self._inspector.keys(job.info.queue), job_id), job_id)
+        _check(await self._scripts.hasten(self._keys(job), job_id), job_id)
         return state
 
     async def edit(self, job_id: str, edit: Edit, *, queue: str | None = None) -> None:
@@ -191,8 +194,11 @@ class Queues:
             msg = f"job '{job_id}' is {job.info.state}: {cure}"
             raise ChangeRefused(msg)
         given = edited_payload(job, edit, self._registry())
-        keys = self._inspector.keys(job.info.queue)
+        keys = self._keys(job)
         _check(await self._scripts.rewrite(keys, job_id, job.payload or b"", given), job_id)
+
+    def _keys(self, job: JobDetail) -> Keys:
+        return self._inspector.shards(job.at)[0]  # the first bears the queue's name
 
 
 def _counted(tally: Tally, page: JobPage) -> Tally:

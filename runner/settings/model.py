@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ..shards import Shards
 from .concurrency import ConcurrencyTables
 from .groups import (
     DeadGroup,
@@ -49,6 +50,12 @@ class Settings(BaseSettings):
     rate_limits: RateLimitTables = Field(default={})
     concurrency: ConcurrencyTables = Field(default={})
     schedules: ScheduleTables = Field(default={})
+
+    @property
+    def shards(self) -> Shards:
+        """How many shards which queues have; with arq's own key names each has one."""
+        is_tagged = self.redis.key_layout == "tagged"
+        return Shards({name: table.shards for name, table in self.queues.items() if is_tagged})
 
     def durable_for(self, queues: Iterable[str]) -> str:
         """Say which setting asks for a server that writes each change to disk; empty when none does."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..shards import MOST_SHARDS
 from .units import Count, Duration
 
 
@@ -13,6 +14,9 @@ class QueueTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    shards: Annotated[Count, Field(le=MOST_SHARDS)] = Field(
+        default=1, description="slots of a cluster that it is spread over; with key_layout = tagged (count)"
+    )
     max_waiting: Count | None = Field(
         default=None, description="jobs that may wait, due or not; left out: any number (count)"
     )

@@ -29,10 +29,25 @@ class Admission(NamedTuple):
         word: as ``enqueue_checked.lua`` lists them.
         about: id of the job that was made, replaced, or is there already; with FULL how many wait, with
             CROWDED how many the tenant has.
+        at: the shard that said so.
     """
 
     word: Word
     about: str
+    at: str
+
+
+class Look(NamedTuple):
+    """What a shard has already of new jobs.
+
+    Attributes:
+        waiting: jobs that wait in it.
+        jobs: for each new one 2: it, or one that does the same, is here; 1: only its digest; 0: neither. And
+            how many jobs of its tenant are counted here.
+    """
+
+    waiting: int
+    jobs: list[tuple[int, int]]
 
 
 async def enqueue_checked(
@@ -64,7 +79,17 @@ async def enqueue_checked(
         args += (*entry, *(sole or _NO_SOLE))
     names = (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort)
     reply = iter(await run_script(execute, "enqueue_checked", names, args))
-    return [Admission(word.decode(), about.decode()) for word, about in zip(reply, reply, strict=True)]
+    return [
+        Admission(word.decode(), about.decode(), keys.at) for word, about in zip(reply, reply, strict=True)
+    ]
+
+
+async def look(execute: Execute, keys: Keys, jobs: Sequence[tuple[str, str, str]]) -> Look:
+    """See which of up to 500 new jobs, given by id, digest and tenant, a shard has already."""
+    flat = [part for job in jobs for part in job]
+    names = (keys.queue, keys.running)
+    waiting, *found = await run_script(execute, "look", names, (keys.arq, keys.ours, keys.here, *flat))
+    return Look(waiting, list(zip(found[::2], found[1::2], strict=True)))
 
 
 async def room(execute: Execute, keys: Keys, *, most: int) -> int:

@@ -50,6 +50,7 @@
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
+Shards of a queue have names, and so tags, of their own: ``bulk``, ``bulk~1``, ``bulk~2`` (runner/shards.py).
 A ready job that has a lane stands in its queue's ZSET at 1e15 + due ms: no page of due jobs meets it.
 A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
 ``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``t`` 1: has a place in a rate's line,
@@ -65,6 +66,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+
+from ..shards import whole
 
 Layout = Literal["classic", "tagged"]
 
@@ -97,7 +100,8 @@ class Keys:
     """The keys of one queue.
 
     Attributes:
-        name: the queue's name for people.
+        name: the queue's name for people; all its shards have it.
+        at: the shard's own name; that of a queue which has one is its name.
         queue: the ZSET.
         arq: prefix of arq's per-job keys.
         ours: prefix of our per-job keys.
@@ -108,6 +112,7 @@ class Keys:
     """
 
     name: str
+    at: str
     queue: str
     arq: str
     ours: str
@@ -245,7 +250,7 @@ class Keys:
 
 
 def keys_of(name: str, layout: Layout = "classic") -> Keys:
-    """Give the keys of the queue of that name."""
+    """Give the keys of the queue, or the shard, of that name."""
     if layout == "tagged":
         return _keys(name, f"arq:{{{name}}}:queue", f"arq:{{{name}}}:", f"runner:{{{name}}}:", f"{{{name}}}")
     queue = "arq:queue" if name == DEFAULT_QUEUE else f"arq:queue:{name}"
@@ -262,7 +267,7 @@ def keys_of_arq_queue(queue_name: str) -> Keys:
 def name_of(queue: str) -> str:
     """Give the name of the queue that has this ZSET."""
     tagged = _TAGGED.fullmatch(queue)
-    return tagged[1] if tagged is not None else keys_of_arq_queue(queue).name
+    return whole(tagged[1]) if tagged is not None else keys_of_arq_queue(queue).name
 
 
 def keys_of_workflow(workflow: str, layout: Layout = "classic") -> Keys:
@@ -286,7 +291,8 @@ def worker(name: str) -> str:
 
 def _keys(name: str, queue: str, arq: str, ours: str, tag: str) -> Keys:
     return Keys(
-        name=name,
+        name=whole(name) if queue.startswith("arq:{") else name,
+        at=name,
         queue=queue,
         arq=arq,
         ours=ours,

@@ -152,6 +152,7 @@ class Workflows:
             "workflow": workflow,
             "now_ms": SYSTEM_CLOCK.now_ms(),
             "limit": self._settings.limits.payload,
+            "shards": self._settings.shards,
         }
         plan: dict[str, bytes] = {}
         if on_error is not None:

@@ -9,6 +9,7 @@ import msgspec
 
 from ..client.entry import payload_of
 from ..parts import Step
+from ..shards import Shards
 from ..wire import codec
 from ..wire.scripts import Entry
 from .flat import Node
@@ -23,6 +24,7 @@ FEED = "$result"
 class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One call, encoded; what is counted from when it becomes due is not settled yet.
 
+    ``queue`` is the shard that it goes to, whenever it does: a job is made once, also when shards are added.
     ``lane`` is empty where that hangs on a value which is not known yet: the worker that gets it sorts it in.
     """
 
@@ -46,7 +48,15 @@ _chunks = msgspec.json.Decoder(list[Stored])
 
 
 def stored(
-    call: Step[Any, Any], node: str, *, feed: Any, edges: str, workflow: str, now_ms: int, limit: int
+    call: Step[Any, Any],
+    node: str,
+    *,
+    feed: Any,
+    edges: str,
+    workflow: str,
+    now_ms: int,
+    limit: int,
+    shards: Shards,
 ) -> Stored:
     """Encode one call, which has been checked.
 
@@ -60,26 +70,27 @@ def stored(
         args, kwargs = task.prepare(args, kwargs)
     meta = codec.Meta(w=workflow, e=edges, p=placed.priority, o=placed.tenant)
     payload = payload_of(task, args, kwargs, now_ms=now_ms, meta=meta, limit=limit)
+    lane = task.lane(args, kwargs).spec if feed is None else ""
     return Stored(
         node,
-        placed.queue or task.queue,
+        shards.place(placed.queue or task.queue, f"{workflow}:{node}", lane=lane),
         0 if placed.until is None else round(placed.until.timestamp() * 1000),
         round(placed.delay_s * 1000),
         round((placed.expires_s or 0) * 1000),
         payload.decode(),
-        task.lane(args, kwargs).spec if feed is None else "",
+        lane,
     )
 
 
 def chunks_of(
-    nodes: Sequence[Node], *, workflow: str, now_ms: int, limit: int
+    nodes: Sequence[Node], *, workflow: str, now_ms: int, limit: int, shards: Shards
 ) -> Iterator[tuple[str, bytes]]:
     """Encode the nodes of a workflow: the number of each chunk, and its bytes.
 
     Raises:
         PayloadTooLarge: names the task.
     """
-    options: dict[str, Any] = {"workflow": workflow, "now_ms": now_ms, "limit": limit}
+    options: dict[str, Any] = {"workflow": workflow, "now_ms": now_ms, "limit": limit, "shards": shards}
     for chunk, some in groupby(nodes, lambda node: node.number // CHUNK):
         calls = [stored(n.call, str(n.number), feed=n.feed, edges=n.edges, **options) for n in some]
         yield str(chunk), packed(calls)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ..shards import whole
 from ..wire import codec
 from ..wire.keys import keys_of
 from ..wire.workflows import FlowScripts
@@ -56,7 +57,7 @@ async def _read(scripts: FlowScripts, workflow: str, calls: list[Stored]) -> lis
         NodeStatus(
             int(call.node),
             codec.decode_job(call.payload.encode()).f,
-            call.queue,
+            whole(call.queue),
             "succeeded" if result is not None else job or _failed(failure)[0] or "waiting",
             "" if result is not None or job else _failed(failure)[1],
         )

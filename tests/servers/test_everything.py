@@ -1,7 +1,7 @@
 """Everything a runner does, on a cluster of three, as the user of deploy/runner.acl, and through TLS.
 
-On the cluster each queue has a slot of its own; the user may do what is in the file and no more; the server
-behind TLS has a certificate of a private authority and asks for one of ours.
+On the cluster each queue has a slot of its own, or three; the user may do what is in the file and no more;
+the server behind TLS has a certificate of a private authority and asks for one of ours.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from runner import (
 from runner.app import Runner as App
 from runner.job import JobState
 from runner.settings import PaymentsGroup, RedisGroup, Settings, WebhooksGroup
+from runner.settings.queues import QueueTable
 from runner.wire.keys import keys_of
 from runner.wire.slots import slot_of
 
@@ -111,7 +112,8 @@ TASKS = (add, total, shaky, fails, waits, once, limited, narrow, only, durable)
 def runner(request: pytest.FixtureRequest) -> App:
     ran.clear()
     redis = RedisGroup(**request.getfixturevalue(request.param), allow_unsafe_server=True)
-    return Runner(Settings(redis=redis, tasks=()), tasks=TASKS)
+    queues = {"default": QueueTable(shards=3)} if request.param == "cluster" else {}
+    return Runner(Settings(redis=redis, tasks=(), queues=queues), tasks=TASKS)
 
 
 def test_the_queues_lie_on_all_nodes():
