@@ -65,11 +65,15 @@ class Ours:
         run(self._enqueue(stage, task, args, count))
 
     async def _enqueue(self, stage: Stage, task: str, args: tuple[Any, ...], count: int) -> None:
-        runner = our_runner(stage)
+        runner = self.runner(stage)
         known = next(known for known in runner.registry if known.name == task)
         calls: Iterator[Call[Any]] = (known.call(*args) for _ in range(count))
         async with runner:
             await runner.enqueue_many(calls)
+
+    def runner(self, stage: Stage) -> Runner:
+        """Make what enqueues."""
+        return our_runner(stage)
 
     def waiting(self, stage: Stage) -> int:
         return stage.redis.zcard(keys_of("default").queue)

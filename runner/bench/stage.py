@@ -12,7 +12,7 @@ from redis import Redis
 
 from .. import local_server
 
-RESULTS = "arq:result:*"
+RESULTS = "arq:*result:*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Stage:
         return count
 
     def results(self) -> int:
-        """Count the results that are kept; ours have arq's names."""
+        """Count the results that are kept; ours have arq's names, or these and a tag."""
         return sum(1 for _ in self.redis.scan_iter(RESULTS, count=1000))
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .. import shards
 from ..dead_letters import Letter, Standing
 from .showing import clean, moment, print_facts, print_table
 
@@ -85,7 +86,7 @@ def _row(letter: Letter) -> list[str]:
     cells = (
         moment(letter.died_at_ms),
         letter.id,
-        letter.queue,
+        shards.whole(letter.queue),
         letter.task,
         letter.reason or "(only its id is left)",
     )

@@ -6,10 +6,14 @@ from typing import Any
 
 from ..inspector import JobDetail, JobRow, Overview, QueueStanding, WorkerStanding
 from ..job import JobState
+from ..shards import whole
+from ..wire.keys import keys_of
+from ..wire.slots import slot_of
 from .dead_view import print_attempts, print_traceback
 from .showing import brief, moment, print_facts, span
 
 QUEUE_COLUMNS = ("queue", "ready", "scheduled", "running", "dead", "oldest ready")
+SHARD_COLUMNS = (*QUEUE_COLUMNS, "slot")
 WORKER_COLUMNS = ("worker", "queues", "busy", "completed", "failed", "retried", "up", "seen")
 JOB_COLUMNS = ("id", "queue", "state", "task", "attempts", "when", "note")
 
@@ -21,6 +25,11 @@ def queue_row(queue: QueueStanding) -> list[str]:
         oldest += f" (paused {moment(queue.paused_at_ms)} by {queue.paused_by})"
     counts = (queue.ready, queue.scheduled, queue.running, queue.dead)
     return [queue.queue, *(f"{count:,}" for count in counts), oldest]
+
+
+def shard_row(shard: QueueStanding) -> list[str]:
+    """Give a row of SHARD_COLUMNS."""
+    return [*queue_row(shard), str(slot_of(keys_of(shard.queue, "tagged").queue))]
 
 
 def worker_row(worker: WorkerStanding, at_ms: int) -> list[str]:
@@ -47,7 +56,7 @@ def job_row(job: JobRow) -> list[str]:
         case _:
             when, note = f"due {moment(job.due_at_ms)}", job.reason
     task = job.task or "(not readable)"
-    return [job.id, job.queue, job.state, task, str(job.attempts), when, brief(note, 70)]
+    return [job.id, whole(job.queue), job.state, task, str(job.attempts), when, brief(note, 70)]
 
 
 def job_plain(job: JobRow) -> dict[str, Any]:

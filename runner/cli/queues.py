@@ -15,7 +15,7 @@ from ..settings.units import parse_duration
 from .completing import queue_names
 from .connected import actor, run
 from .dead_options import Cursor, DryRun, Yes
-from .inspecting import QUEUE_COLUMNS, queue_plain, queue_row
+from .inspecting import QUEUE_COLUMNS, SHARD_COLUMNS, queue_plain, queue_row, shard_row
 from .jobs import Most, Task, Text, sweep
 from .meter import LINE_EVERY_S
 from .showing import print_json, print_jsonl, print_table
@@ -30,14 +30,24 @@ Names = Annotated[list[str], typer.Argument(metavar="QUEUE…", autocompletion=q
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="One list.")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One object a queue and line.")] = False,
+    shards: Annotated[bool, typer.Option("--shards", help="Each shard by itself, with its slot.")] = False,
 ) -> None:
     """List queues: what waits, runs and is dead, and for how long the first ready job has waited."""
-    standings = run(lambda runner: runner.inspector.queues())
+
+    async def read(runner: Runner) -> list[QueueStanding]:
+        door = runner.inspector
+        if not shards:
+            return await door.queues()
+        return [each for name in door.queue_names for each in await door.by_shard(name)]
+
+    standings = run(read)
     plain = [queue_plain(queue) for queue in standings]
     if as_json:
         print_json(plain)
     elif as_jsonl:
         print_jsonl(plain)
+    elif shards:
+        print_table(SHARD_COLUMNS, [shard_row(shard) for shard in standings])
     else:
         print_table(QUEUE_COLUMNS, [queue_row(queue) for queue in standings])
 

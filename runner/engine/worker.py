@@ -22,7 +22,7 @@ from redis.asyncio.connection import ConnectionPool
 from ..errors import ServerError
 from ..middleware.effects import Effects
 from ..outcome import Cancelled, Dead, Outcome, Queued, Released, Retrying, Snoozed, Succeeded, Suspended
-from ..wire.opening import AnyLink, AnyTracking, open_link, open_tracking
+from ..wire.opening import AnyLink, AnyTracking, listened_for, open_link, open_tracking
 from ..wire.scripts import End, Scripts
 from . import build
 from .arq_cron import CronWorker, beside_of
@@ -158,7 +158,7 @@ class Worker(CronWorker):
         await self._open()
         pool = cast("ConnectionPool", self.pool.connection_pool)
         self._link = open_link(pool, timeout_s=self.options.server_timeout_s)
-        prefixes = (*self._keys, *{keys.abort for keys in self._keys.values()}, *self._companions.prefixes)
+        prefixes = (*listened_for(self._keys.values()), *self._companions.prefixes)
         on_change = self._companions.hearing(self._note_changed)
         self._tracking = open_tracking(pool, self._link, prefixes=prefixes, on_change=on_change)
         us = about(self, self._queues)

@@ -1,12 +1,12 @@
 """Every key on the server, as functions of (layout, queue, id).
 
     classic (arq's own names)    tagged (one hash tag a queue) type    whose  meaning
-    arq:queue, arq:queue:<name>  arq:{<name>}:queue            ZSET    arq    id -> due ms; end of lease
+    arq:queue, arq:queue:<name>  arq:queue:{<name>}            ZSET    arq    id -> due ms; end of lease
     arq:job:<id>                 arq:{<name>}:job:<id>         STRING  arq    payload
     arq:in-progress:<id>         …                             STRING  arq    the lease: token.length_ms, PX
     arq:retry:<id>               …                             STRING  arq    attempts so far
     arq:result:<id>              …                             STRING  arq    result envelope, PX
-    arq:abort                    …                             ZSET    arq    cancellations asked for
+    arq:abort                    arq:queue:{<name>}:abort      ZSET    arq    cancellations asked for
     runner:<name>:running        runner:{<name>}:running       HASH    ours   id -> token fence worker alone
     runner:<name>:suspects       …                             ZSET    ours   id -> since ms; must run alone
     runner:<name>:dead           …                             ZSET    ours   id -> died at ms
@@ -32,7 +32,7 @@
     runner:op:<token>            runner:{<name>}:op:<token>    STRING  ours   answers of a call, 1 h
     runner:schedule:<name>       …                             HASH    ours   last tick, rule, counts, jobs
     runner:<name>:schedules      runner:{<name>}:schedules     HASH    ours   schedule -> definition
-    runner:<name>:schedules-new  …                             ZSET    ours   schedule -> its last change
+    runner:<name>:schedules-new  arq:queue:{<name>}:schedules  ZSET    ours   schedule -> its last change
     runner:<name>:gate:<key>     runner:{<name>}:gate:<key>    HASH    ours   a gate: closed until, why; PX
     runner:<name>:probes:<key>   …                             ZSET    ours   jobs let through -> until ms
     runner:<name>:gates          …                             ZSET    ours   gates that hold jobs up
@@ -43,27 +43,26 @@
     runner:lock:<name>           runner:{effects}:lock:<name>  STRING  ours   a lock's holder and fence
     runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
     runner:waiting:<name>        …                             HASH    ours   who waits -> until ms, channel
-    runner:<name>:nodes-ended    runner:{<name>}:nodes-ended   ZSET    ours   node that ended -> look at ms
-    runner:<name>:nodes-ended-how …                            HASH    ours   that node -> how it ended
+    runner:<name>:nodes-ended    arq:queue:{<name>}:ended      ZSET    ours   node that ended -> look at ms
+    runner:<name>:nodes-ended-how arq:queue:{<name>}:ended-how  HASH    ours   that node -> how it ended
     runner:wf:<part>:<id>        runner:{wf:<id>}:<part>:<id>  various ours   a workflow; WORKFLOW_PARTS
     runner:workflows-<state>     …                             ZSET    ours   workflow -> since ms
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
     runner:worker:<name>         …                             STRING  ours   what it says of itself, PX
 
-Shards of a queue have names, and so tags, of their own: ``bulk``, ``bulk~1``, ``bulk~2`` (runner/shards.py).
-A ready job that has a lane stands in its queue's ZSET at 1e15 + due ms: no page of due jobs meets it.
-A queue's name is a word (``default``, ``bulk``); arq's ``queue_name`` is the key itself, and any key will do.
+A ready job that has a lane stands in its queue's ZSET at 1e15 + due ms: no page of due jobs meets it. A
+queue's name is a word (``bulk``; of shards ``bulk~1`` …); arq's ``queue_name`` is the key, any key will do.
 ``runner:job`` fields: ``f`` last fence, ``d`` deaths, ``s`` snoozes, ``t`` 1: has a place in a rate's line,
 ``l`` last delay (ms), ``w`` why it waits, ``p`` progress, ``r`` replays, ``z`` how the life before the
 replay ended, ``a<n>`` what attempt n ended with (the last 20). Durable records have a colon in their names:
 ``step:<name>`` a result, ``sleep:<name>#<n>`` and ``wait:<name>#<n>`` what wait.lua says, ``signals:<name>``
 how many came or were waited for in vain, ``sent:<key>``; ``b`` is their bytes, ``x`` the last wait whose time
-ran out. A letter has them all too, and ``payload``, ``queue`` (its ZSET), ``reason``, ``attempts``, ``at``
-(died at ms), ``note`` (its last attempt) and ``bytes``.
+ran out. A letter has them too, and ``payload``, ``queue`` (ZSET), ``reason``, ``attempts``, ``at``
+(died at ms), ``note`` (last attempt) and ``bytes``.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -77,7 +76,7 @@ PARKED = 10**15
 
 WORKERS = "runner:workers"
 
-_TAGGED = re.compile(r"arq:\{(.*)\}:queue")
+_TAGGED = re.compile(r"arq:queue:\{(.*)\}")
 WORKFLOW_PARTS = {
     "state": "HASH: s state, round, policy, value unit, times, the node that failed, shape",
     "plan": "HASH: number // 100 -> the calls of those nodes, compressed; e -> the call of on_error",
@@ -103,6 +102,9 @@ class Keys:
         name: the queue's name for people; all its shards have it.
         at: the shard's own name; that of a queue which has one is its name.
         queue: the ZSET.
+        abort: ZSET of cancellations asked for.
+        nodes_ended: ZSET of nodes of workflows that ended, until their workflow knows; how lies beside it.
+        schedule_changes: ZSET of schedules that were defined, removed, paused or resumed, by when.
         arq: prefix of arq's per-job keys.
         ours: prefix of our per-job keys.
         running: HASH of what runs.
@@ -114,17 +116,15 @@ class Keys:
     name: str
     at: str
     queue: str
+    abort: str
+    nodes_ended: str
+    schedule_changes: str
     arq: str
     ours: str
     running: str
     suspects: str
     dead: str
     ward: str
-
-    @property
-    def abort(self) -> str:
-        """ZSET of cancellations asked for."""
-        return self.arq + "abort"
 
     @property
     def dead_stats(self) -> str:
@@ -178,16 +178,6 @@ class Keys:
     def schedules(self) -> str:
         """HASH of the definitions of schedules made at run time."""
         return self.here + "schedules"
-
-    @property
-    def schedule_changes(self) -> str:
-        """ZSET of schedules that were defined, removed, paused or resumed, by when."""
-        return self.schedules + "-new"
-
-    @property
-    def nodes_ended(self) -> str:
-        """ZSET of nodes of workflows that ended, until their workflow knows; how they did lies beside it."""
-        return self.dead.removesuffix("dead") + "nodes-ended"
 
     @property
     def laned(self) -> str:
@@ -252,7 +242,11 @@ class Keys:
 def keys_of(name: str, layout: Layout = "classic") -> Keys:
     """Give the keys of the queue, or the shard, of that name."""
     if layout == "tagged":
-        return _keys(name, f"arq:{{{name}}}:queue", f"arq:{{{name}}}:", f"runner:{{{name}}}:", f"{{{name}}}")
+        queue = f"arq:queue:{{{name}}}"
+        keys = _keys(name, queue, f"arq:{{{name}}}:", f"runner:{{{name}}}:", f"{{{name}}}")
+        # What is listened for begins alike: the server compares each key it writes with every beginning.
+        listened = {"nodes_ended": f"{queue}:ended", "schedule_changes": f"{queue}:schedules"}
+        return replace(keys, name=whole(name), abort=f"{queue}:abort", **listened)
     queue = "arq:queue" if name == DEFAULT_QUEUE else f"arq:queue:{name}"
     return _keys(name, queue, "arq:", "runner:", name)
 
@@ -291,9 +285,12 @@ def worker(name: str) -> str:
 
 def _keys(name: str, queue: str, arq: str, ours: str, tag: str) -> Keys:
     return Keys(
-        name=whole(name) if queue.startswith("arq:{") else name,
+        name=name,
         at=name,
         queue=queue,
+        abort=f"{arq}abort",
+        nodes_ended=f"runner:{tag}:nodes-ended",
+        schedule_changes=f"runner:{tag}:schedules-new",
         arq=arq,
         ours=ours,
         running=f"runner:{tag}:running",

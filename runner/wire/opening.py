@@ -1,12 +1,13 @@
 """One server or a cluster: what a pool leads to is opened here, and used in the same way."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from redis.asyncio.connection import ConnectionPool
 
 from .cluster import ClusterLink
 from .connecting import ClusterPool, Place
+from .keys import Keys
 from .link import Link
 from .tracking import Tracking
 
@@ -40,7 +41,8 @@ class ClusterTracking:
     Args:
         pool: of the cluster.
         link: whose reads, or whose neighbours' writes, are watched.
-        prefixes: each in one slot, by its hash tag; empty: every node is watched.
+        prefixes: each in one slot, by its hash tag, or with a tag that is not closed and shared by others of
+            them; empty: every node is watched.
         on_change: as Tracking's.
     """
 
@@ -79,7 +81,8 @@ class ClusterTracking:
         await asyncio.gather(*(node.close() for node in nodes.values()), *self._ending)
 
     def _follow(self) -> None:
-        known = {self._link.place_of(prefix) for prefix in self._prefixes} or self._link.places
+        with_slot = [prefix for prefix in self._prefixes if "}" in prefix or "{" not in prefix]
+        known = {self._link.place_of(prefix) for prefix in with_slot} or self._link.places
         wanted = {place for place in known if place is not None}
         for place in self._nodes.keys() - wanted:
             ending = asyncio.get_running_loop().create_task(self._nodes.pop(place).close())
@@ -93,6 +96,17 @@ class ClusterTracking:
                 on_change=self._on_change,
             )
             node.start()
+
+
+def listened_for(queues: Iterable[Keys]) -> tuple[str, ...]:
+    """Give the beginnings of keys whose changes are news to a worker of these queues.
+
+    A queue of several shards has one more, that of all of them: a Tracking leaves out what another covers.
+    """
+    every = list(queues)
+    names = [keys.name for keys in every]
+    shared = {f"arq:queue:{{{name}" for name in names if names.count(name) > 1}
+    return (*(keys.queue for keys in every), *dict.fromkeys(keys.abort for keys in every), *sorted(shared))
 
 
 AnyTracking = Tracking | ClusterTracking

@@ -86,6 +86,7 @@ def figures(out: str) -> dict[str, float]:
         ("sleep", 20, 10),
         ("enqueue", 300, 8),
         ("limits", 60, 10),
+        ("shards", 60, 10),
         ("isolation", 20, 1),
         ("latency", 6, 1),
         ("backlog", 1000, 10),
