@@ -44,7 +44,7 @@
     runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
     runner:waiting:<name>        …                             HASH    ours   who waits -> until ms, channel
     runner:<name>:nodes-ended    arq:queue:{<name>}:ended      ZSET    ours   node that ended -> look at ms
-    runner:<name>:nodes-ended-how arq:queue:{<name>}:ended-how  HASH    ours   that node -> how it ended
+    runner:<name>:nodes-ended-how arq:queue:{<name>}:ended-how HASH    ours   that node -> how it ended
     runner:wf:<part>:<id>        runner:{wf:<id>}:<part>:<id>  various ours   a workflow; WORKFLOW_PARTS
     runner:workflows-<state>     …                             ZSET    ours   workflow -> since ms
     runner:workers               runner:workers                ZSET    ours   worker -> seen at ms
