@@ -36,7 +36,7 @@ class LockQuestion:
 
     def hear(self, answer: LockAnswer) -> bool:
         """Keep the fence; without one the call does not go on from here."""
-        self.fence = answer[0]
+        self.fence = answer if isinstance(answer, bytes) else b""
         return self.fence != b""
 
     def undo(self) -> None:
@@ -75,8 +75,9 @@ async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> b
 
     async def ask() -> int | None:
         nonlocal fence
-        fence, left_ms = await holds.scripts.lock.put((name, owner, 1))
-        return None if fence else left_ms
+        answer = await holds.scripts.lock.put((name, owner, 1))
+        fence = answer if isinstance(answer, bytes) else b""
+        return answer if isinstance(answer, int) else None
 
     await holds.wait(f"lock {name} {owner}", ask, wait_s)
     if not fence:

@@ -24,8 +24,8 @@ Verdict = Literal[0, 1, 2]
 LockAsk = tuple[str, str, int]
 """One lock to take: its name, the owner, and 1: or a place in the line before it."""
 
-LockAnswer = tuple[bytes, int]
-"""The fence, as text. Empty: the lock is busy, and its holder's lease ends in so many ms unless renewed."""
+LockAnswer = bytes | int
+"""The fence, as text. A number: the lock is busy, and its holder's lease ends in so many ms unless renewed."""
 
 
 LockGive = tuple[str, str]
@@ -35,7 +35,9 @@ BeginAsk = tuple[str, str, str]
 """One effect to begin: digest, fingerprint, owner."""
 
 BeginAnswer = tuple[bytes, bytes]
-"""A word and its data; idempotency_begin.lua has the table."""
+"""A word and its data: ``new``, or what idempotency_begin.lua says."""
+
+_NEW: BeginAnswer = (b"new", b"")
 
 
 Verb = Literal["lock", "begin"]
@@ -100,9 +102,13 @@ class EffectScripts:
             ServerError, redis.exceptions.RedisError: nobody knows what was taken; ask again.
         """
         args = (0, self._lease_ms, self._bell, *chain.from_iterable(asks))
-        script = "lock_acquire" if verb == "lock" else "idempotency_begin"
-        reply = iter(await run_script(self._execute, script, self._keys, args))
-        return list(zip(reply, reply, strict=True))
+        if verb == "lock":
+            return await run_script(self._execute, "lock_acquire", self._keys, args)
+        reply = await run_script(self._execute, "idempotency_begin", self._keys, args)
+        answers: list[BeginAnswer] = [_NEW] * len(asks)
+        for n in range(0, len(reply), 3):
+            answers[reply[n]] = (reply[n + 1], reply[n + 2])
+        return answers
 
     async def _lock(self, asks: Sequence[LockAsk]) -> Sequence[LockAnswer]:
         return await self._patiently(lambda: self.ask("lock", asks))

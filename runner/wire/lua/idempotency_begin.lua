@@ -13,8 +13,8 @@
 --   D done          has a TTL   data: the result
 --   F failed        has a TTL   data: the error; a later attempt of the same job (a replay) may try again
 --
--- GIVES two values an ask: word and text
--- GIVES new ''; recover steps; done result; failed error; conflict fingerprint; busy "ms-of-lease-left id-of-holder"
+-- GIVES three values for each ask that is not answered 'new': which one it is, from 0, then word and text
+-- GIVES recover steps; done result; failed error; conflict fingerprint; busy "ms-of-lease-left id-of-holder"
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(1) an ask
 -- USES  now text supersedes opened
@@ -41,7 +41,7 @@ local function answer(n, value, fingerprint, owner)
     return settled[state], data
   elseif state == 'P' and holder == owner and data == '' then
     put(n, cmsgpack.pack(owner, till, state, known, data, bells))
-    return 'new', ''
+    return nil
   elseif state ~= 'F' and holder ~= '' and holder ~= owner and tonumber(ends) > at and not supersedes(owner, holder) then
     put(n, cmsgpack.pack(holder, ends, state, known, data, listening(bells)))
     return 'busy', text(tonumber(ends) - at) .. ' ' .. string.match(holder, '^%S+ %S+ (.*)$')
@@ -52,13 +52,16 @@ local function answer(n, value, fingerprint, owner)
 end
 
 for n = 1, #keys do
-  local fingerprint, owner, value, word, said = asks(n * 3 - 1), asks(n * 3), get(n), 'new', ''
-  if value then
-    word, said = answer(n, value, fingerprint, owner)
-  else
+  local fingerprint, owner, value = asks(n * 3 - 1), asks(n * 3), get(n)
+  if not value then
     put(n, cmsgpack.pack(owner, till, 'P', fingerprint, '', ''))
+  else
+    local word, said = answer(n, value, fingerprint, owner)
+    if word then
+      local i = #answers
+      answers[i + 1], answers[i + 2], answers[i + 3] = n - 1, word, said
+    end
   end
-  answers[n * 2 - 1], answers[n * 2] = word, said
 end
 write()
 return answers

@@ -9,7 +9,7 @@
 -- runner:lock:<name> STRING, msgpack: owner "token fence id" or '', held until ms, fence, 1 if somebody waits or ''.
 -- runner:lock:<name> It never expires: neither does the fence.
 --
--- GIVES two values an ask: fence or '', and ms until the present holder's lease ends unless renewed
+-- GIVES one value an ask: the fence, as text; or, as a number, ms until the present holder's lease ends unless renewed
 -- GIVES A free lock goes to whoever has waited longest. Asking again gives the holder the same fence, a waiter the same place.
 -- FAILS nothing
 -- COST  O(log waiters) an ask
@@ -26,12 +26,8 @@ local function line_up(name, owner, place)
   redis.call('HSET', ours .. 'waiting:' .. name, owner, till .. ' ' .. bell)
 end
 
-for n = 1, #keys do
-  local name, owner, may_wait = asks(n * 3 - 2), asks(n * 3 - 1), asks(n * 3) == '1'
-  local holder, ends, fence, queued, value = '', '0', '0', '', get(n)
-  if value then
-    holder, ends, fence, queued = cmsgpack.unpack(value)
-  end
+local function contend(n, value, name, owner, may_wait)
+  local holder, ends, fence, queued = cmsgpack.unpack(value)
   local is_free = holder == '' or tonumber(ends) <= at or supersedes(owner, holder)
   local told
   if holder ~= owner and may_wait and (queued ~= '' or not is_free) then
@@ -54,8 +50,18 @@ for n = 1, #keys do
   if holder == owner or is_free or may_wait then
     put(n, cmsgpack.pack(holder, ends, fence, queued))
   end
-  local is_mine = holder == owner
-  answers[n * 2 - 1], answers[n * 2] = is_mine and fence or '', is_mine and 0 or tonumber(ends) - at
+  return holder == owner and fence or tonumber(ends) - at
+end
+
+local first = text(at_us)
+for n = 1, #keys do
+  local owner, value = asks(n * 3 - 1), get(n)
+  if value then
+    answers[n] = contend(n, value, asks(n * 3 - 2), owner, asks(n * 3) == '1')
+  else
+    put(n, cmsgpack.pack(owner, till, first, ''))
+    answers[n] = first
+  end
 end
 write()
 return answers
