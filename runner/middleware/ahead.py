@@ -7,7 +7,6 @@ it comes to the place. What is not asked here, or not answered, the middleware a
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 from ..errors import InvalidArguments, ServerError
@@ -58,16 +57,20 @@ async def ask_ahead(holds: Holds, asking: Sequence[Asking]) -> None:
     The answers are left in ``attempt.ahead``, for the middleware to take out in that order. Asks once: when
     the server is away nothing is left there, and each call is as patient for itself as it has to be.
     """
+    depth = 0
     while asking:
-        by_verb: dict[Verb, list[tuple[Asking, Question]]] = {}
-        for attempt, asks in asking:
-            if not asks:
-                continue
-            with suppress(InvalidArguments):  # the middleware finds the same, and says so
-                question = asks[0].question(attempt, holds)
-                by_verb.setdefault(question.verb, []).append(((attempt, asks[1:]), question))
-        going = await asyncio.gather(*(_ask(holds, verb, some) for verb, some in by_verb.items()))
+        by_verb: dict[Verb, list[tuple[Asking, Question]]] = {"lock": [], "begin": []}
+        for each in asking:
+            attempt, asks = each
+            if depth < len(asks):
+                try:
+                    question = asks[depth].question(attempt, holds)
+                except InvalidArguments:  # the middleware finds the same, and says so
+                    continue
+                by_verb[question.verb].append((each, question))
+        going = await asyncio.gather(*(_ask(holds, verb, some) for verb, some in by_verb.items() if some))
         asking = [each for some in going for each in some]
+        depth += 1
 
 
 async def _ask(holds: Holds, verb: Verb, asked: Sequence[tuple[Asking, Question]]) -> list[Asking]:
@@ -78,7 +81,11 @@ async def _ask(holds: Holds, verb: Verb, asked: Sequence[tuple[Asking, Question]
         return []
     going: list[Asking] = []
     for (each, question), answer in zip(asked, answers, strict=True):
-        each[0].ahead = [*(each[0].ahead or ()), question]
+        attempt = each[0]
+        if attempt.ahead is None:
+            attempt.ahead = [question]
+        else:
+            attempt.ahead.append(question)
         if question.hear(answer):
             going.append(each)
     return going

@@ -39,6 +39,12 @@ class LockQuestion:
         self.fence = answer if isinstance(answer, bytes) else b""
         return self.fence != b""
 
+    def held(self, attempt: Attempt, running: asyncio.Task[Any] | None = None) -> Held | None:
+        """Give the lock as something held from now on; None while it is not ours."""
+        if not self.fence:
+            return None
+        return self.holds.add("lock:" + self.entry[0], self.entry[1], attempt, int(self.fence), running)
+
     def undo(self) -> None:
         """Give the lock back, or the place in line."""
         self.holds.scripts.release.post(self.entry[:2])
@@ -67,7 +73,7 @@ async def take(
     except BaseException:
         question.undo()
         raise
-    return holds.add("lock:" + name, owner, attempt, int(question.fence), running) if question.fence else None
+    return question.held(attempt, running)
 
 
 async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> bytes:
@@ -149,8 +155,8 @@ class OneAtATime:
     async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
         holds: Holds = attempt.ctx["effects"].holds
         try:
-            question = attempt.ahead.pop(0) if attempt.ahead else self.question(attempt, holds)
-            held = await take(question, attempt, wait_s=self._wait_s)
+            question: LockQuestion = attempt.ahead.pop(0) if attempt.ahead else self.question(attempt, holds)
+            held = question.held(attempt) or await take(question, attempt, wait_s=self._wait_s)
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
         except ServerError as error:

@@ -25,7 +25,7 @@ LockAsk = tuple[str, str, int]
 """One lock to take: its name, the owner, and 1: or a place in the line before it."""
 
 LockAnswer = bytes | int
-"""The fence, as text. A number: the lock is busy, and its holder's lease ends in so many ms unless renewed."""
+"""The fence, as text. A number: it is busy, and its holder's lease ends in so many ms unless renewed."""
 
 
 LockGive = tuple[str, str]
