@@ -2,7 +2,7 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-cluster check format docs arq-suite chaos chaos-short bench bench-peers clean
+.PHONY: help install demo test simulate test-cluster check format docs arq-suite chaos chaos-short bench bench-peers clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -24,6 +24,9 @@ demo: $(INSTALLED) ## 300 webhooks, 100 payments, a worker killed half-way; noth
 # The suite starts more than a hundred processes of ours: without compiled modules each compiles hundreds of them anew.
 test: $(INSTALLED) ## run the whole suite on a real server
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+simulate: $(INSTALLED) ## run simulated seeds on all cores; SEEDS=50000 FROM=0, TRACE=1 shows what happens
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50000) --first $(or $(FROM),0) $(if $(TRACE),--trace)
 
 check: $(INSTALLED) ## lint, formatting, types, and which module may import which
 	@$(BIN)/ruff check --quiet .

@@ -1,0 +1,11 @@
+"""A quarter of the suite's seeds; see ``seeds`` and ``witness``."""
+
+import pytest
+
+from tests.simulation.seeds import check, items
+
+
+@pytest.mark.parametrize("seeds", items(2), ids=lambda seeds: f"from {seeds[0]}")
+def test_nothing_is_lost_or_doubled_whatever_fails_when(seeds: range) -> None:
+    """Kills, pauses, lost and repeated calls, outages and clock jumps: see the table of ``witness``."""
+    check(seeds)

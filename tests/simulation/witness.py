@@ -1,0 +1,202 @@
+"""Watches what scripts the server runs, and keeps books of its own: leases, locks, ends.
+
+It reads commands and replies as they are on the wire, so it believes neither the engine nor the scripts.
+
+| must never be | because |
+| --- | --- |
+| a lease given while another one lives | two workers would run one job |
+| an attempt or a fence that does not rise | receivers could not refuse the older one |
+| an attempt spent by what spends none: a snooze, a release | jobs would die without a failure |
+| a job that ends twice | its result would change after somebody saw it |
+| more live leases under a gate than it lets through | that is all a gate is for |
+| a lock given while another holder lives | likewise |
+| an effect begun anew after it was done | it would happen twice |
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from runner.wire.keys import Keys
+from runner.wire.lua_loader import Script, load
+
+from .keyspace import Refused
+from .shop import GATE, Ledger
+
+WATCHED = ("claim", "renew", "finish", "cancel", "lock_acquire", "lock_release", "keep_held")
+WATCHED_TOO = ("idempotency_begin", "idempotency_finish")
+SCRIPTS = {load(name).sha.encode(): load(name) for name in WATCHED + WATCHED_TOO}
+BY_SOURCE = {script.source.encode(): script for script in SCRIPTS.values()}
+OVER, UNSPENT = (b"done", b"dead"), (b"later", b"back", b"sort", b"suspend")
+
+
+@dataclass(slots=True)
+class Lease:
+    """Who may work at a job, and until when by the server's clock."""
+
+    token: bytes
+    until_ms: int
+    fence: int
+
+
+class Witness:
+    """The books of one server's scripts.
+
+    Attributes:
+        leases: that nobody gave up, by job; some may have run out.
+        spent: attempts, by job.
+        vanished: how often a lease ran out and the job went to somebody else.
+        ends: what ended a job, by job.
+        winners: attempts, as (job, fence), that ended well and were believed.
+        done: digests of effects that are known to have happened.
+    """
+
+    def __init__(self, keys: Keys, ledger: Ledger, now_ms: Any) -> None:
+        self._keys = keys
+        self._ledger = ledger
+        self._now_ms = now_ms
+        self.leases: dict[bytes, Lease] = {}
+        self.fences: dict[bytes, int] = {}
+        self.spent: Counter[bytes] = Counter()
+        self.vanished: Counter[bytes] = Counter()
+        self.ends: dict[bytes, list[str]] = {}
+        self.winners: set[tuple[str, int]] = set()
+        self.gated: set[bytes] = set()
+        self.locks: dict[bytes, tuple[bytes, int]] = {}
+        self.done: set[bytes] = set()
+
+    def after(self, command: list[bytes], reply: Any) -> None:
+        """Note what a script did."""
+        if isinstance(reply, Refused):
+            if not str(reply).startswith("NOSCRIPT"):
+                self._ledger.blame(f"a script failed: {reply}")
+            return
+        script = SCRIPTS.get(command[1]) or BY_SOURCE.get(command[1])
+        if script is not None:
+            named, rest = _arguments(script, command)
+            getattr(self, f"_{script.name}")(named, rest, reply)
+
+    def _claim(self, named: dict[str, bytes], _: list[bytes], reply: list[Any]) -> None:
+        now, token = reply[0], named["token"]
+        if named["is_resent"] == b"1":
+            for job in [job for job, lease in self.leases.items() if lease.token == token]:
+                del self.leases[job]
+                self.spent[job] -= 1
+        for at in range(5, len(reply), 12):
+            job, attempt, fence = reply[at], int(reply[at + 2]), int(reply[at + 4])
+            held = self.leases.get(job)
+            if held is not None:
+                self.vanished[job] += 1
+                if held.until_ms > now and held.token != token:
+                    self._blame(f"{job!r} was given away {held.until_ms - now} ms before its lease ended")
+            if fence <= self.fences.get(job, 0):
+                self._blame(f"{job!r} got fence {fence} after {self.fences[job]}")
+            if attempt != self.spent[job] + 1:
+                self._blame(f"{job!r} begins attempt {attempt} after {self.spent[job]} were spent")
+            self.spent[job], self.fences[job] = attempt, fence
+            self.leases[job] = Lease(token, now + int(named["lease_ms"]), fence)
+            if job in self.ends:
+                self._blame(f"{job!r} runs again after it ended: {self.ends[job]}")
+        self._look_at_gate(now)
+
+    def _renew(self, named: dict[str, bytes], rest: list[bytes], lost: list[bytes]) -> None:
+        now = self._now_ms()
+        for job, token in _groups(rest, 2):
+            if job in lost:
+                continue
+            held = self.leases.get(job)
+            if held is None or held.token != token:
+                self._blame(f"{job!r} was renewed for {token!r}, and is held by {held}")
+            else:
+                held.until_ms = now + int(named["lease_ms"])
+        self._look_at_gate(now)
+
+    def _finish(self, _: dict[str, bytes], rest: list[bytes], verdicts: list[int]) -> None:
+        for end, verdict in zip(_groups(rest, 9), verdicts, strict=True):
+            job, token, fence, verb = end[0], end[1], int(end[2]), end[3]
+            held = self.leases.get(job)
+            if verdict != 1:
+                continue
+            if held is None or held.token != token or held.fence != fence:
+                self._blame(f"{job!r}: the end {verb!r} of {token!r} was written, and it is held by {held}")
+                continue
+            del self.leases[job]
+            self.spent[job] -= verb in UNSPENT
+            if verb in OVER:
+                self._end(job, verb.decode())
+                if b'"s":true' in end[5] or end[8].startswith(b"done"):
+                    self.winners.add((job.decode(), fence))
+
+    def _cancel(self, named: dict[str, bytes], _: list[bytes], reply: int) -> None:
+        if reply == 1:
+            self.leases.pop(named["id"], None)
+            self._end(named["id"], "cancelled")
+
+    def _end(self, job: bytes, how: str) -> None:
+        self.ends.setdefault(job, []).append(how)
+        if len(self.ends[job]) > 1:
+            self._blame(f"{job!r} ended more than once: {self.ends[job]}")
+
+    def _look_at_gate(self, now: int) -> None:
+        live = [job for job in self.gated if (held := self.leases.get(job)) and held.until_ms > now]
+        if len(live) > GATE:
+            self._blame(f"{len(live)} jobs have live leases under a gate of {GATE}: {sorted(live)}")
+
+    def _lock_acquire(self, named: dict[str, bytes], rest: list[bytes], reply: list[Any]) -> None:
+        now = self._now_ms()
+        for (name, owner, _), (fence, _ms) in zip(_groups(rest, 3), _groups(reply, 2), strict=True):
+            key = b"lock:" + name
+            if key in self.locks and _later(owner, self.locks[key][0]):
+                del self.locks[key]  # whoever asks has the job now: the lock is free, for those in line too
+            if fence:
+                self._hold(key, owner, now, int(named["lease_ms"]))
+
+    def _hold(self, key: bytes, owner: bytes, now: int, lease_ms: int) -> None:
+        held = self.locks.get(key)
+        if held is not None and held[0] != owner and held[1] > now:
+            self._blame(f"{key!r} was given to {owner!r} while {held[0]!r} has it for {held[1] - now} ms")
+        self.locks[key] = (owner, now + lease_ms)
+
+    def _lock_release(self, _: dict[str, bytes], rest: list[bytes], reply: list[int]) -> None:
+        for (name, owner), verdict in zip(_groups(rest, 2), reply, strict=True):
+            if verdict and self.locks.get(b"lock:" + name, (b"", 0))[0] == owner:
+                del self.locks[b"lock:" + name]
+
+    def _keep_held(self, named: dict[str, bytes], rest: list[bytes], reply: list[int]) -> None:
+        for (key, owner), verdict in zip(_groups(rest, 2), reply, strict=True):
+            if verdict and key.startswith(b"lock:"):
+                self._hold(key, owner, self._now_ms(), int(named["lease_ms"]))
+
+    def _idempotency_begin(self, _: dict[str, bytes], rest: list[bytes], reply: list[bytes]) -> None:
+        for (digest, _fp, owner), (word, _data) in zip(_groups(rest, 3), _groups(reply, 2), strict=True):
+            if word in (b"new", b"recover") and digest in self.done:
+                self._blame(f"the effect {digest[:8]!r} is done, and {owner!r} was told to make it")
+
+    def _idempotency_finish(self, _: dict[str, bytes], rest: list[bytes], reply: list[int]) -> None:
+        self.done.update(
+            end[0]
+            for end, verdict in zip(_groups(rest, 5), reply, strict=True)
+            if verdict == 1 and end[2] == b"D"
+        )
+
+    def _blame(self, what: str) -> None:
+        self._ledger.blame(what)
+
+
+def _groups(flat: list[Any], size: int) -> Iterator[list[Any]]:
+    return (flat[at : at + size] for at in range(0, len(flat), size))
+
+
+def _arguments(script: Script, command: list[bytes]) -> tuple[dict[str, bytes], list[bytes]]:
+    """Give a script's arguments by name, and those that its last name takes as a list."""
+    given = command[3 + len(script.keys) :]
+    named = dict(zip(script.args, given, strict=False))
+    return named, given[len(script.args) - 1 :] if script.has_rest else []
+
+
+def _later(owner: bytes, holder: bytes) -> bool:
+    """Say whether an owner is a later attempt of the same job."""
+    fence, job = owner.split(b" ")[1:3]
+    old_fence, old_job = holder.split(b" ")[1:3]
+    return job == old_job and int(fence) > int(old_fence)

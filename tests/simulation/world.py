@@ -1,0 +1,235 @@
+"""Virtual time, and processes that share it: each with an event loop of its own, which the world lets turn.
+
+Nobody sleeps. The world gives the turn to one of the processes that have something to do, drawn by the seed;
+when none has, time jumps to the next timer or event. Inside one process callbacks run in the order that
+asyncio promises. A paused process is not given turns while its timers fall due, as after SIGSTOP; a killed
+one never has a turn again, and no line of it runs, not even what stands under ``finally``.
+"""
+
+import asyncio
+import contextlib
+import gc
+import heapq
+import sys
+import warnings
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from random import Random
+from typing import Any
+
+START_S = 1_767_225_600.0
+"""2026-01-01T00:00Z."""
+TURNS = 2_000_000
+"""More than any seed takes: who comes so far goes round in circles."""
+
+
+class Loop(asyncio.BaseEventLoop):
+    """The event loop of one process: asyncio's own, but for the clock, the callbacks' queue and timers."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__()
+        self.world = world
+        self.name = name
+        self.ready: deque[asyncio.Handle] = deque()
+        self.timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self.is_dead = False
+        self.paused_until = 0.0
+        self.wall_ahead_ms = 0
+        self.slept: list[tuple[float, float]] = []
+        self._count = 0
+
+    def time(self) -> float:
+        return self.world.now_s
+
+    def call_soon(
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self.ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._count += 1
+        heapq.heappush(self.timers, (when, self._count, timer))
+        return timer
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.world.now_s + delay, callback, *args, context=context)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave it in the heap: whoever meets it there passes over it."""
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self.is_dead and not self.world.is_over:
+            self.world.trouble.append(f"{self.name}: {context.get('message')}: {context.get('exception')!r}")
+
+    def next_timer(self) -> float | None:
+        while self.timers and self.timers[0][2]._cancelled:
+            heapq.heappop(self.timers)
+        return self.timers[0][0] if self.timers else None
+
+    def wakes_at(self) -> float | None:
+        """Give when it has something to do; None: when something happens to it."""
+        if self.is_dead:
+            return None
+        due = self.world.now_s if self.ready else self.next_timer()
+        return None if due is None else max(due, self.paused_until)
+
+    def turn(self) -> None:
+        """Run what is ready now, and what its timers say: one round of an event loop."""
+        now, timers, ready = self.world.now_s, self.timers, self.ready
+        while timers and timers[0][0] <= now:
+            handle = heapq.heappop(timers)[2]
+            if not handle._cancelled:
+                ready.append(handle)
+        events._set_running_loop(self)
+        try:
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+        finally:
+            events._set_running_loop(None)
+
+
+class World:
+    """All there is of one seed.
+
+    Args:
+        seed: whatever is drawn comes from it.
+
+    Attributes:
+        trace: what happened, a line each, when it is kept.
+        commands: with the server's time (ms), when the trace is kept.
+        trouble: what asyncio could tell nobody, as errors of tasks that nobody awaited.
+    """
+
+    def __init__(self, seed: int, *, keeps_trace: bool = False) -> None:
+        self.seed = seed
+        self.rng = Random(f"world {seed}")
+        self.now_s = 0.0
+        self.turns = 0
+        self.loops: list[Loop] = []
+        self.trace: list[str] = []
+        self.commands: list[tuple[int, list[bytes]]] = []
+        self.keeps_trace = keeps_trace
+        self.trouble: list[str] = []
+        self.is_over = False
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+
+    def now_us(self) -> int:
+        return int((START_S + self.now_s) * 1_000_000)
+
+    def process(self, name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> Loop:
+        """Start a process."""
+        loop = Loop(self, name)
+        self.loops.append(loop)
+        with self.inside(loop):
+            loop.main = loop.create_task(main())
+        return loop
+
+    def at(self, when: float, happens: Callable[[], None]) -> None:
+        """Let something happen, not in any process."""
+        self._count += 1
+        heapq.heappush(self._events, (when, self._count, happens))
+
+    def after(self, seconds: float, happens: Callable[[], None]) -> None:
+        self.at(self.now_s + seconds, happens)
+
+    def kill(self, loop: Loop) -> None:
+        loop.is_dead = True
+        loop.ready.clear()
+        loop.timers.clear()
+        self.loops.remove(loop)
+
+    def pause(self, loop: Loop, seconds: float) -> None:
+        loop.paused_until = self.now_s + seconds
+        loop.slept.append((self.now_s, loop.paused_until))
+
+    def note(self, *words: Any) -> None:
+        if self.keeps_trace:
+            self.trace.append(f"{self.now_s:10.4f} {' '.join(map(str, words))}")
+
+    def run(self, until: Callable[[], bool], *, deadline_s: float) -> bool:
+        """Go on until something is so; False when it is not by then."""
+        while not until():
+            if self.now_s > deadline_s or self.turns > TURNS:
+                return False
+            self.step(deadline_s)
+        return True
+
+    def step(self, deadline_s: float) -> None:
+        """Give somebody the turn, or let time go on."""
+        now = self.now_s
+        due = [loop for loop in self.loops if (loop.ready and loop.paused_until <= now)]
+        if due:
+            self.turns += 1
+            (due[0] if len(due) == 1 else self.rng.choice(due)).turn()
+            return
+        next_s, who = (self._events[0][0], None) if self._events else (deadline_s + 1, None)
+        for loop in self.loops:
+            at = loop.wakes_at()
+            if at is not None and at < next_s:
+                next_s, who = at, loop
+        self.now_s = max(now, next_s)
+        if who is not None:
+            self.turns += 1
+            who.turn()
+        elif self._events and next_s <= deadline_s:
+            heapq.heappop(self._events)[2]()
+
+    @contextlib.contextmanager
+    def inside(self, loop: Loop) -> Generator[None]:
+        """Do something as that process."""
+        before = events._get_running_loop()
+        events._set_running_loop(loop)
+        try:
+            yield
+        finally:
+            events._set_running_loop(before)
+
+    def end(self) -> None:
+        """Forget everything; what still hangs in the middle of a coroutine is dropped."""
+        self.is_over = True
+        for loop in self.loops:
+            loop.is_dead = True
+            loop.ready.clear()
+            loop.timers.clear()
+        self.loops.clear()
+        self._events.clear()
+
+
+@contextlib.contextmanager
+def buried() -> Generator[None]:
+    """Let what was dropped in the middle of a coroutine be taken away here, not in a later seed.
+
+    The interpreter closes such coroutines, and says so; what they do then reaches nobody.
+    """
+    was_on, hook = gc.isenabled(), sys.unraisablehook
+    gc.disable()
+    gc.freeze()  # so that the collection at the end looks at nothing but the seed's
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+            while gc.collect():  # closing one lets go of others
+                pass
+    finally:
+        sys.unraisablehook = hook
+        gc.unfreeze()
+        if was_on:
+            gc.enable()
