@@ -186,10 +186,10 @@ class Scripts:
         names = (keys.queue, keys.running)
         return await self._run("progress", names, (keys.arq, keys.ours, job_id, token, note))
 
-    async def maintain(self, keys: Keys, *, cursor: int, limit: int = 100) -> int:
+    async def maintain(self, keys: Keys, *, cursor: int, limit: int = 100, now_ms: int = 0) -> int:
         """Make one bounded step of upkeep; the next cursor, 0 at the end."""
         names = (keys.queue, keys.abort, keys.running)
-        return await self._run("maintain", names, (keys.arq, keys.ours, keys.here, cursor, limit))
+        return await self._run("maintain", names, (keys.arq, keys.ours, keys.here, now_ms, cursor, limit))
 
     async def set_rules(self, keys: Keys, rules: Mapping[str, str], *, now_ms: int = 0) -> None:
         """Set rules of lanes and gates; empty text takes one back. ``rules_set.lua`` has their names."""

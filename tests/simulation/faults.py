@@ -11,7 +11,7 @@
 | away | nobody gets through to the server, for up to 6 s |
 | slow | each way takes up to a second more; answers come too late for who waits two |
 | flush | SCRIPT FLUSH |
-| clock forward, clock back | the server's clock jumps: up to 20 s, rarely 1,000 s; back up to 15 s |
+| clock forward, clock back | the server's clock jumps: up to 20 s on or 15 s back, rarely 1,000 s on or 60 s back |
 """
 
 from signal import SIGTERM
@@ -92,7 +92,8 @@ def jump_forward(simulation: "Simulation", fault: Fault) -> None:
 
 
 def jump_back(simulation: "Simulation", fault: Fault) -> None:
-    simulation.server.ahead_us -= round(15 * fault.size * 1_000_000)
+    seconds = 60 if fault.size > 0.8 else 15 * fault.size
+    simulation.server.ahead_us -= round(seconds * 1_000_000)
 
 
 DOES = {

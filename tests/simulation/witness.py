@@ -22,12 +22,13 @@ from runner.wire.keys import Keys
 from runner.wire.lua_loader import Script, load
 
 from .keyspace import Refused
-from .shop import GATE, Ledger
+from .shop import GATE, LEASE_S, Ledger
 
-WATCHED = ("claim", "renew", "finish", "cancel", "lock_acquire", "lock_release", "keep_held")
+WATCHED = ("claim", "renew", "maintain", "finish", "cancel", "lock_acquire", "lock_release", "keep_held")
 WATCHED_TOO = ("idempotency_begin", "idempotency_finish")
 SCRIPTS = {load(name).sha.encode(): load(name) for name in WATCHED + WATCHED_TOO}
 BY_SOURCE = {script.source.encode(): script for script in SCRIPTS.values()}
+LEASE_MS = round(LEASE_S * 1000)
 OVER, UNSPENT = (b"done", b"dead"), (b"later", b"back", b"sort", b"suspend")
 
 
@@ -111,6 +112,11 @@ class Witness:
             else:
                 held.until_ms = now + int(named["lease_ms"])
         self._look_at_gate(now)
+
+    def _maintain(self, *_: Any) -> None:
+        """A lease that a clock's going back made too long has its length again."""
+        for lease in self.leases.values():
+            lease.until_ms = min(lease.until_ms, self._now_ms() + LEASE_MS)
 
     def _finish(self, _: dict[str, bytes], rest: list[bytes], verdicts: list[int]) -> None:
         for end, verdict in zip(_groups(rest, 9), verdicts, strict=True):

@@ -12,6 +12,7 @@
 -- ARGV  arq     str   prefix of arq's keys
 -- ARGV  ours    str   prefix of our keys
 -- ARGV  here    str   prefix of the queue's lanes and gates
+-- ARGV  now_ms  int   0 = ask the server
 -- ARGV  cursor  int   where the last step ended; 0 to begin
 -- ARGV  limit   int   jobs a step
 -- GIVES the next cursor; 0 when the end was reached
@@ -42,7 +43,7 @@ if #held > 0 then
     leases[i] = arq .. 'in-progress:' .. id
   end
   leases = redis.call('MGET', unpack(leases))
-  local first, at = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2], now(0)
+  local first, at = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2], now(now_ms)
   local front = first and text(math.min(tonumber(first), at) - 1)
   for i, id in ipairs(held) do
     if not scores[i] then
