@@ -11,7 +11,7 @@
 | away | nobody gets through to the server, for up to 6 s |
 | slow | each way takes up to a second more; answers come too late for who waits two |
 | flush | SCRIPT FLUSH |
-| clock forward, clock back | the server's clock jumps: up to 20 s on or 15 s back, rarely 1,000 s on or 60 s back |
+| clock forward, clock back | the server's clock jumps: up to 20 s on or 15 s back, rarely 1,000 or 60 s |
 """
 
 from signal import SIGTERM
