@@ -92,6 +92,8 @@ def jump_forward(simulation: "Simulation", fault: Fault) -> None:
 
 
 def jump_back(simulation: "Simulation", fault: Fault) -> None:
+    simulation.server.keyspace.tick()
+    simulation.witness.let_expire(simulation.server.keyspace.now_ms)
     seconds = 60 if fault.size > 0.8 else 15 * fault.size
     simulation.server.ahead_us -= round(seconds * 1_000_000)
 

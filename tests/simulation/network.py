@@ -35,6 +35,7 @@ class Network:
         lose: drawn for each batch of commands: ``request``, ``reply``, ``twice`` or nothing.
         counts: faults that happened, by kind.
         sent: commands that were executed.
+        troubled_at_s: when it last was anything but reliable and fast.
     """
 
     def __init__(self, world: World, server: Server) -> None:
@@ -45,10 +46,14 @@ class Network:
         self.lose: Callable[[str], str] = lambda process: ""
         self.counts: dict[str, int] = {}
         self.sent = 0
+        self.troubled_at_s = 0.0
         self.wires: list[Wire] = []
 
     def pool(self) -> ConnectionPool:
         return ConnectionPool(Wire, network=self, socket_connect_timeout=None)
+
+    def reachable_since(self) -> float:
+        return float("inf") if self.is_down or self.slow_s else self.troubled_at_s
 
     def go_down(self) -> None:
         self.is_down = True
@@ -57,9 +62,11 @@ class Network:
 
     def come_back(self) -> None:
         self.is_down = False
+        self.troubled_at_s = self.world.now_s
 
     def speed_up(self) -> None:
         self.slow_s = 0.0
+        self.troubled_at_s = self.world.now_s
 
     def reset(self, process: str) -> None:
         """Break the connections of a process."""
@@ -181,6 +188,7 @@ class Wire(AbstractConnection):
     def snap(self, why: str) -> None:
         """Break, as at a reset: what has arrived can still be read."""
         if self._is_open and not self._broken:
+            self._network.troubled_at_s = self._network.world.now_s
             self._broken = why
             self.hang_up()
             if not self._loop.is_dead:

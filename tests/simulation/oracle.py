@@ -51,6 +51,8 @@ def _jobs(simulation: "Simulation") -> None:
             simulation.ledger.blame(f"{wanted.key} was never taken in")
         elif wrong := _wrong_with(wanted, simulation):
             simulation.ledger.blame(f"{wanted.key} ({wanted.task.name}) {wrong}")
+    if simulation.plan.keeps_leases and simulation.witness.vanished:
+        simulation.ledger.blame(f"lost without a reason: {dict(simulation.witness.vanished)}")
     if left := simulation.witness.leases.keys() - _poisoned(simulation):
         simulation.ledger.blame(f"leases that nobody gave up: {sorted(left)}")
 

@@ -6,7 +6,7 @@ The ledger is the world's, as the other side of a payment is: it notes what happ
 import asyncio
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -38,17 +38,21 @@ class Ledger:
 
     Attributes:
         world: whose.
+        reachable_since: when the server came to be so last.
         calls: that began.
-        ended: fences of calls that came to their end, by job.
-        inside: jobs that hold a till, by till: (fence, process).
+        open: those that have not ended.
+        lost: when those were lost to others.
+        fences: highest that was written with, by what was written to.
         effects: for each key, the calls that made the effect.
         merged: results that callbacks got, by job.
         wrong: what must not be.
     """
 
     world: World
+    reachable_since: Callable[[], float]
     calls: list[Call] = field(default_factory=list[Call])
     open: dict[tuple[str, int], Call] = field(default_factory=dict[tuple[str, int], Call])
+    lost: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
     fences: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     effects: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
     merged: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
@@ -70,8 +74,22 @@ class Ledger:
             yield call
         finally:
             if not loop.is_dead and not self.world.is_over:
+                self._look_at_lost(call, loop)
                 del self.open[call.job, call.fence]
                 self.world.note(call.process, "leaves", call.job, "fence", call.fence)
+
+    def lose(self, job: str, fence: int) -> None:
+        """Note that somebody else may have a job now that is still being worked at."""
+        if (job, fence) in self.open:
+            self.lost.setdefault((job, fence), self.world.now_s)
+
+    def _look_at_lost(self, call: Call, loop: Any) -> None:
+        """A worker that is awake and reaches the server learns what it lost when it renews, and stops it."""
+        if (call.job, call.fence) not in self.lost:
+            return
+        since = max(self.lost[call.job, call.fence], loop.paused_until, self.reachable_since() + LEASE_S)
+        if self.world.now_s - since > LEASE_S / 3 + 1:
+            self.blame(f"{call} went on for {self.world.now_s - since:.1f} s after it was lost")
 
     def write(self, what: str, fence: int) -> None:
         """Write to something that refuses lower fences; two holders of one lock have different ones."""

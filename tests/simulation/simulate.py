@@ -73,7 +73,7 @@ class Simulation:
             _LUA.append(Lua())
         self.server = Server(self.world.now_us, seed, _LUA[0])
         self.network = Network(self.world, self.server)
-        self.ledger = Ledger(self.world)
+        self.ledger = Ledger(self.world, self.network.reachable_since)
         self.witness = Witness(KEYS, self.ledger, lambda: self.server.keyspace.now_ms)
         self.witness.gated = {job.key.encode() for job in self.plan.jobs if job.task.name == "gated"}
         self.server.after = self.witness.after

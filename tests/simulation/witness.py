@@ -5,6 +5,8 @@ It reads commands and replies as they are on the wire, so it believes neither th
 | must never be | because |
 | --- | --- |
 | a lease given while another one lives | two workers would run one job |
+| a call that goes on after its lease was lost, awake, for longer than a renewal takes | likewise |
+| a lease lost without a fault that costs leases | jobs would run twice on every day |
 | an attempt or a fence that does not rise | receivers could not refuse the older one |
 | an attempt spent by what spends none: a snooze, a release | jobs would die without a failure |
 | a job that ends twice | its result would change after somebody saw it |
@@ -67,6 +69,12 @@ class Witness:
         self.locks: dict[bytes, tuple[bytes, int]] = {}
         self.done: set[bytes] = set()
 
+    def let_expire(self, now_ms: int) -> None:
+        """What has run out stays so, also when the clock goes back: the server has let go of it."""
+        for lease in self.leases.values():
+            if lease.until_ms <= now_ms:
+                lease.until_ms = 0
+
     def after(self, command: list[bytes], reply: Any) -> None:
         """Note what a script did."""
         if isinstance(reply, Refused):
@@ -89,6 +97,7 @@ class Witness:
             held = self.leases.get(job)
             if held is not None:
                 self.vanished[job] += 1
+                self._ledger.lose(job.decode(), held.fence)
                 if held.until_ms > now and held.token != token:
                     self._blame(f"{job!r} was given away {held.until_ms - now} ms before its lease ended")
             if fence <= self.fences.get(job, 0):
