@@ -160,11 +160,11 @@ class Witness:
 
     def _lock_acquire(self, named: dict[str, bytes], rest: list[bytes], reply: list[Any]) -> None:
         now = self._now_ms()
-        for (name, owner, _), (fence, _ms) in zip(_groups(rest, 3), _groups(reply, 2), strict=True):
+        for (name, owner, _), fence in zip(_groups(rest, 3), reply, strict=True):
             key = b"lock:" + name
             if key in self.locks and _later(owner, self.locks[key][0]):
                 del self.locks[key]  # whoever asks has the job now: the lock is free, for those in line too
-            if fence:
+            if isinstance(fence, bytes):
                 self._hold(key, owner, now, int(named["lease_ms"]))
 
     def _hold(self, key: bytes, owner: bytes, now: int, lease_ms: int) -> None:
@@ -183,9 +183,10 @@ class Witness:
             if verdict and key.startswith(b"lock:"):
                 self._hold(key, owner, self._now_ms(), int(named["lease_ms"]))
 
-    def _idempotency_begin(self, _: dict[str, bytes], rest: list[bytes], reply: list[bytes]) -> None:
-        for (digest, _fp, owner), (word, _data) in zip(_groups(rest, 3), _groups(reply, 2), strict=True):
-            if word in (b"new", b"recover") and digest in self.done:
+    def _idempotency_begin(self, _: dict[str, bytes], rest: list[bytes], reply: list[Any]) -> None:
+        words = {place: word for place, word, _data in _groups(reply, 3)}
+        for place, (digest, _fp, owner) in enumerate(_groups(rest, 3)):
+            if words.get(place, b"new") in (b"new", b"recover") and digest in self.done:
                 self._blame(f"the effect {digest[:8]!r} is done, and {owner!r} was told to make it")
 
     def _idempotency_finish(self, _: dict[str, bytes], rest: list[bytes], reply: list[int]) -> None:
