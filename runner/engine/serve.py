@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..wire.scripts import Execute
@@ -26,6 +26,8 @@ OTHERS_RENEW_S = 1.0
 Without it an outage would count as the death of every worker.
 """
 SHORTEST_POLL_S = 0.01
+SHORTEST_PAUSE_S = 0.25
+"""A server that lets itself be connected to and refuses all commands is asked no more often."""
 
 
 class Limits(Protocol):
@@ -60,6 +62,7 @@ class Serving:
         is_pushed: whether the server tells of changes by itself.
         execute: sends one command.
         queues: ZSETs that are empty when nothing is left to do: they hold what runs too.
+        back: ends a pause: a connection was made, or a cluster has changed.
         must_look_for_aborts: somebody may have asked for a cancellation.
         is_closing: the loop shall end.
         round: the one in flight, if any; whoever cancels the loop waits for it.
@@ -75,6 +78,7 @@ class Serving:
     is_pushed: Callable[[], bool]
     execute: Execute
     queues: Sequence[str]
+    back: Wake = field(default_factory=Wake)
     must_look_for_aborts: bool = True
     is_closing: bool = False
     round: asyncio.Task[None] | None = None
@@ -108,7 +112,20 @@ class Serving:
                     away_since = asyncio.get_running_loop().time()
                     kind = type(error).__name__
                     logger.warning("the server is away (%s: %s); running jobs go on", kind, error)
-                await asyncio.sleep(patience.next_delay_s())
+                await self._pause(patience.next_delay_s())
+
+    def note_changed(self, keys: Sequence[bytes]) -> None:
+        """Take into account that these keys have changed; without any, that news may have been missed."""
+        if any(key.endswith(b"abort") for key in keys) or (not keys and self.running.tasks):
+            self.must_look_for_aborts = True
+        if not keys:
+            self.back.set()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try; shorter where somebody else has found a server meanwhile."""
+        await asyncio.sleep(min(seconds, SHORTEST_PAUSE_S))
+        if seconds > SHORTEST_PAUSE_S:
+            await self.back.sleep(seconds - SHORTEST_PAUSE_S)
 
     def free_slots(self) -> int:
         """Give how many more jobs may start; less than 1 when none may."""

@@ -278,8 +278,7 @@ class Worker(CronWorker):
 
     def _note_changed(self, keys: list[bytes]) -> None:
         self._rounds.note_changed(keys)
-        if any(key.endswith(b"abort") for key in keys) or (not keys and self.tasks):
-            self._serving.must_look_for_aborts = True
+        self._serving.note_changed(keys)
         self._wake.set()
 
     def _note_end(self, queue_key: str, end: End | None) -> None:

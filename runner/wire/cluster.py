@@ -22,6 +22,8 @@ from .slots import first_key, redirected, slot_map, slot_of, unless_it_moves
 LEARN_S = 1.0
 """How long one node may take to tell the map; then another is asked."""
 LEARN_EVERY_S = 0.1
+WATCH_EVERY_S = 0.25
+"""How often the map is read while a node that is in it does not answer: another may take its slots over."""
 MOST_REDIRECTS = 5
 
 
@@ -45,6 +47,7 @@ class ClusterLink:
         self._begun: list[tuple[Command, Reply]] = []
         self._transaction: Place | None = None
         self._learning: asyncio.Task[None] | None = None
+        self._gone: set[Place] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self.on_nodes: Callable[[], None] | None = None
 
@@ -79,7 +82,7 @@ class ClusterLink:
 
     def learn(self) -> None:
         """Read the map anew, in the background."""
-        if self._learning is None:
+        if self._learning is None or self._learning.done():
             self._learning = asyncio.get_running_loop().create_task(self._learn(is_first=not self._map))
 
     async def close(self) -> None:
@@ -126,11 +129,12 @@ class ClusterLink:
             if reply.cancelled():
                 answer.cancel()
             elif error is None:
+                self._gone.discard(place)
                 answer.set_result(reply.result())
             elif may_follow and redirects < MOST_REDIRECTS and str(error).startswith(("MOVED ", "ASK ")):
                 self._follow(place, str(error), command, answer, redirects + 1)
             else:
-                self._note_trouble(error)
+                self._note_trouble(place, error)
                 _refuse(answer, _passing(error))
 
         reply.add_done_callback(settle)
@@ -144,8 +148,10 @@ class ClusterLink:
             self.at(place).execute("ASKING").add_done_callback(_ignore)
         self._send_to(place, command, answer, may_follow=True, redirects=redirects)
 
-    def _note_trouble(self, error: BaseException) -> None:
+    def _note_trouble(self, place: Place, error: BaseException) -> None:
         is_gone = isinstance(error, RedisConnectionError | RedisTimeoutError)
+        if is_gone:
+            self._gone.add(place)
         if is_gone or str(error).startswith(("MOVED", "CLUSTERDOWN", "READONLY", "EXECABORT")):
             self.learn()
 
@@ -159,9 +165,9 @@ class ClusterLink:
                 self._drop(self._links.pop(place))
         except (RedisError, OSError, TimeoutError) as error:
             self._fail_unsent(error)
+            self._go_on_learning()
             return
-        finally:
-            self._learning = None
+        self._go_on_learning()
         unsent, self._unsent = self._unsent, []
         for command, answer in unsent:
             try:
@@ -170,6 +176,18 @@ class ClusterLink:
                 _refuse(answer, error)
         if self.on_nodes is not None:
             self.on_nodes()
+
+    def _go_on_learning(self) -> None:
+        self._gone &= self.places
+        watching = asyncio.get_running_loop().create_task(self._watch()) if self._gone else None
+        self._learning = watching
+
+    async def _watch(self) -> None:
+        """Read the map again soon, and see whether the nodes are there again that did not answer."""
+        await asyncio.sleep(WATCH_EVERY_S)
+        for place in list(self._gone):
+            self._send_to(place, ("PING",), asyncio.get_running_loop().create_future(), may_follow=False)
+        await self._learn(is_first=False)
 
     async def _read_map(self) -> list[Place | None]:
         for place in random.sample(list(self._links), len(self._links)):

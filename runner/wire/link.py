@@ -7,7 +7,7 @@ caller only stops listening. Connecting, authentication, TLS and parsing stay re
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import hiredis
@@ -28,9 +28,7 @@ class Link:
         timeout_s: how long the oldest unanswered command may wait before the connection counts as broken.
 
     Attributes:
-        on_connect: commands to send first on every new connection, the current ones at the time. One that the
-            server refuses does not keep the others from using the connection.
-        after_connect: called after each connecting, with whether all of ``on_connect`` were accepted.
+        after_connect: called after each connecting.
     """
 
     def __init__(self, pool: ConnectionPool, *, timeout_s: float = 5.0) -> None:
@@ -43,8 +41,7 @@ class Link:
         self._reading: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        self.on_connect: Sequence[Command] = ()
-        self.after_connect: Callable[[bool], None] | None = None
+        self.after_connect: Callable[[], None] | None = None
 
     def execute(self, *command: Any) -> Reply:
         """Send a command with the others of this loop iteration; await the reply.
@@ -89,23 +86,16 @@ class Link:
 
     async def _connect(self) -> AbstractConnection:
         connection = unlimited(self._pool)
-        accepted = True
         try:
             async with asyncio.timeout(self._timeout_s):
                 await connection.connect()
-                for command in self.on_connect:
-                    await connection.send_command(*command)
-                    try:
-                        await connection.read_response()
-                    except ResponseError:
-                        accepted = False
         except BaseException:
             self._discard(connection)
             raise
         self._connection = connection
         self._reading = asyncio.get_running_loop().create_task(self._read(connection))
         if self.after_connect is not None:
-            self.after_connect(accepted)
+            self.after_connect()
         return connection
 
     async def _read(self, connection: AbstractConnection) -> None:

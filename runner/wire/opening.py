@@ -59,6 +59,7 @@ class ClusterTracking:
         self._prefixes = prefixes
         self._on_change = on_change
         self._nodes: dict[Place, Tracking] = {}
+        self._known: Sequence[Place | None] = ()
         self._ending: set[asyncio.Task[None]] = set()
 
     @property
@@ -82,8 +83,11 @@ class ClusterTracking:
 
     def _follow(self) -> None:
         with_slot = [prefix for prefix in self._prefixes if "}" in prefix or "{" not in prefix]
-        known = {self._link.place_of(prefix) for prefix in with_slot} or self._link.places
+        known = [self._link.place_of(prefix) for prefix in with_slot] or sorted(self._link.places)
         wanted = {place for place in known if place is not None}
+        if known != self._known:
+            self._known = known
+            self._on_change([])
         for place in self._nodes.keys() - wanted:
             ending = asyncio.get_running_loop().create_task(self._nodes.pop(place).close())
             self._ending.add(ending)

@@ -3,6 +3,9 @@
 Works for changes by anybody, plain arq clients included, without configuration of the server. RESP2 form:
 redis-py 5.3's hiredis parser cannot read pushes. News is at most once and lost on reconnect, so whoever
 listens also looks by itself now and then.
+
+The redirection names the subscriber by a number that another server gives to somebody else. So when one of
+the two connections is made anew, both are: after a failover they end at the same server again.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from .link import Command, Link, unlimited
@@ -46,6 +50,7 @@ class Tracking:
         self._listening: asyncio.Task[None] | None = None
         self._connection: AbstractConnection | None = None
         self._dropping: asyncio.Task[None] | None = None
+        self._connectings = 0
         self.is_on = False
         """Whether the server pushes now. False: look by yourself, more often."""
 
@@ -60,7 +65,7 @@ class Tracking:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
             self._listening = None
-            self._link.on_connect, self._link.after_connect = (), None
+            self._link.after_connect = None
 
     async def _listen(self) -> None:
         while True:
@@ -71,7 +76,9 @@ class Tracking:
                     self._tell(await connection.read_response(disable_decoding=True))
             except (RedisError, OSError):
                 self.is_on = False
-                await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+                if self._dropping is None:
+                    await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+                self._dropping = None
             finally:
                 self.is_on = False
                 await connection.disconnect(nowait=True)
@@ -83,23 +90,23 @@ class Tracking:
         await connection.send_command("SUBSCRIBE", CHANNEL)
         await connection.read_response()
         command = self._command(client_id)
-        self._link.on_connect, self._link.after_connect = (command,), self._note_connected
+        self._link.after_connect = self._note_connected
         try:
             await self._link.execute("CLIENT", "TRACKING", "OFF")
+            connectings = self._connectings
             await self._link.execute(*command)
+        except ResponseError:  # it is refused: whoever listens looks more often
+            self._link.after_connect = None
+        else:
+            if self._connectings != connectings:
+                raise RedisConnectionError("the link was connected anew meanwhile")
             self.is_on = True
-        except ResponseError:
-            self._link.on_connect, self._link.after_connect = (), None
         self._on_change([])
 
-    def _note_connected(self, is_tracked: bool) -> None:
-        """The link has a new connection: what changed meanwhile is not known.
-
-        Where the server does not know our subscriber any more (it may be another server), that is made anew.
-        """
-        if is_tracked:
-            self._on_change([])
-        elif self.is_on and self._connection is not None:
+    def _note_connected(self) -> None:
+        """The link has a new connection: the subscriber gets one, too, and then everybody looks again."""
+        self._connectings += 1
+        if self.is_on and self._connection is not None:
             self.is_on = False
             self._dropping = asyncio.get_running_loop().create_task(self._connection.disconnect(nowait=True))
 

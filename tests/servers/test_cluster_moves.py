@@ -106,7 +106,7 @@ async def test_slots_move_and_a_master_dies_under_load(own_cluster: Any, wait_un
             f" {len(load.acknowledged)} acknowledged jobs {lost} were lost, {twice} ran twice;"
             f" {load.refused} enqueues were refused\n"
         )
-    assert resumed_s <= 11, "two pauses of 5 s at most, and 1 s in which others renew"
+    assert resumed_s <= 5
     assert lost <= 20, "more than what was on its way to the replica"
 
 
