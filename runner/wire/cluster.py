@@ -65,6 +65,7 @@ class ClusterLink:
         link = self._links.get(place)
         if link is None:
             link = self._links[place] = Link(self._pool.at(place), timeout_s=self._timeout_s)
+            link.on_silence = self.learn
         return link
 
     def execute(self, *command: Any) -> Reply:

@@ -49,7 +49,7 @@ class Seek(Protocol):
         ...
 
 
-class _Seeking:
+class Seeking:
     """Connects to where a Seek says."""
 
     host: str
@@ -70,6 +70,10 @@ class _Seeking:
                 return
         raise trouble or RedisConnectionError("there is no server to connect to")
 
+    async def is_named(self) -> bool:
+        """Ask anew whether the server that it is connected to is one to connect to."""
+        return (self.host, self.port) in await self._seek.places()
+
     async def on_connect(self) -> None:
         """Log in as redis-py does; then leave a server that is no master, where it has to be one."""
         connection: Any = super()
@@ -83,11 +87,11 @@ class _Seeking:
                 raise RedisConnectionError(msg)
 
 
-class SeekingConnection(_Seeking, Connection):
+class SeekingConnection(Seeking, Connection):
     """Without TLS."""
 
 
-class SecureSeekingConnection(_Seeking, SSLConnection):
+class SecureSeekingConnection(Seeking, SSLConnection):
     """With TLS."""
 
 

@@ -16,6 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from .connecting import Seeking
+
 Command = tuple[Any, ...]
 Reply = asyncio.Future[Any]
 
@@ -29,6 +31,8 @@ class Link:
 
     Attributes:
         after_connect: called after each connecting.
+        on_silence: called when the oldest command has waited for a quarter of ``timeout_s``, and as often
+            again: a server that hangs may have been replaced long before the time is over.
     """
 
     def __init__(self, pool: ConnectionPool, *, timeout_s: float = 5.0) -> None:
@@ -42,6 +46,8 @@ class Link:
         self._watchdog: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self.after_connect: Callable[[], None] | None = None
+        self.on_silence: Callable[[], None] = self._doubt
+        self._doubting: asyncio.Task[None] | None = None
 
     def execute(self, *command: Any) -> Reply:
         """Send a command with the others of this loop iteration; await the reply.
@@ -62,7 +68,7 @@ class Link:
     async def close(self) -> None:
         """Close the connection; commands without a reply fail."""
         self._break(RedisConnectionError("the link was closed"))
-        ending = [task for task in (self._flushing, self._reading) if task is not None]
+        ending = [task for task in (self._flushing, self._reading, self._doubting) if task is not None]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, *self._closing, return_exceptions=True)
@@ -128,7 +134,25 @@ class Link:
                 self._break(RedisTimeoutError(f"no answer from the server for {self._timeout_s:g} s"))
                 return
             left_s = self._sent[0][1] + self._timeout_s - loop.time()
+            if left_s < self._timeout_s * 0.75:
+                self.on_silence()
             self._watchdog = loop.call_later(min(self._timeout_s / 4, left_s + 0.01), self._watch)
+
+    def _doubt(self) -> None:
+        if self._doubting is None:
+            self._doubting = asyncio.get_running_loop().create_task(self._leave_if_replaced())
+
+    async def _leave_if_replaced(self) -> None:
+        """Ask those who know whether this server is still the right one; of a named one nobody does."""
+        connection = self._connection
+        try:
+            is_left = isinstance(connection, Seeking) and not await connection.is_named()
+            if is_left and self._connection is connection:
+                self._break(RedisTimeoutError("the server is silent, and another is master now"))
+        except (RedisError, OSError, TimeoutError):
+            return  # the time limit decides
+        finally:
+            self._doubting = None
 
     def _break(self, error: BaseException) -> None:
         """Drop the connection; everything unanswered fails with the error that broke it."""

@@ -1,6 +1,7 @@
 """Behind sentinels: the master is found at each connecting, and a failover ends nobody."""
 
 import asyncio
+import signal
 import sys
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobs.payment import process_payment
 from jobs.payment.sandbox import balance
@@ -127,6 +129,23 @@ async def test_a_demoted_master_is_left_at_its_first_refusal(nodes: Any):
         assert await link.execute("SET", "a", "3")
         assert new.ask("GET", "a") == b"3"
     finally:
+        await link.close()
+
+
+async def test_a_master_that_hangs_is_left_when_another_is_named(nodes: Any):
+    """Whoever waits for a silent server asks the sentinels long before the time for an answer is over."""
+    old, new = nodes(2)
+    here, there = ("127.0.0.1", old.port), ("127.0.0.1", new.port)
+    link = Link(ConnectionPool(SeekingConnection, seek=Named(here, here, there, there)), timeout_s=2.0)
+    try:
+        await link.execute("SET", "a", "1")
+        old.process.send_signal(signal.SIGSTOP)
+        with pytest.raises(RedisTimeoutError, match="silent, and another is master"):
+            await link.execute("SET", "a", "2")
+        assert await link.execute("SET", "a", "3")
+        assert new.ask("GET", "a") == b"3"
+    finally:
+        old.process.send_signal(signal.SIGCONT)
         await link.close()
 
 
