@@ -122,7 +122,10 @@ def react(doing: Doing, outcome: Outcome, rules: Rules) -> Step:
             return _put_back(doing, outcome, rules)
         case _:
             wait_s = _rest(outcome, rules.retry_s[0])
-            return _again(doing, outcome.reason, wait_s, alert=isinstance(outcome, Misconfigured))
+            step = _again(doing, outcome.reason, wait_s, alert=isinstance(outcome, Misconfigured))
+            return replace(
+                step, tries=doing.tries
+            )  # nothing was asked: the list stays where it is
 
 
 def conclude(
@@ -231,10 +234,10 @@ def _again(doing: Doing, reason: str, wait_s: float, *, alert: bool = False) -> 
 
 def _put_back(doing: Doing, refusal: Misconfigured | Throttled | NotSent, rules: Rules) -> Step:
     """Say when to send again, under the same key, what surely was not executed."""
-    tries = doing.tries + 1
-    step = Step(to=State.CREATED, reason=refusal.reason, tries=tries, evidence=refusal.reason)
+    step = Step(to=State.CREATED, reason=refusal.reason, tries=doing.tries, evidence=refusal.reason)
     if isinstance(refusal, NotSent):
-        return replace(step, wait_s=min(rules.retry_s[-1], 2.0 ** min(doing.tries, 30)))
+        wait_s = min(rules.retry_s[-1], 2.0 ** min(doing.tries, 30))
+        return replace(step, wait_s=wait_s, tries=doing.tries + 1)
     wait_s = _rest(refusal, 0)
     is_fault = isinstance(refusal, Misconfigured)
     return replace(step, wait_s=wait_s, pause_s=wait_s, spends=False, alert=is_fault)

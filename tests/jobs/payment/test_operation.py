@@ -81,6 +81,25 @@ def test_a_repeat_that_fails_says_nothing_about_the_first_request(outcome):
     assert step.wait_s > 0
 
 
+@pytest.mark.parametrize("outcome", [NotSent("refused"), Throttled(7.0), Misconfigured("401")])
+def test_a_refusal_at_the_door_spends_no_wait_of_the_list(outcome):
+    """A gateway that is shut for an hour brings no operation nearer to a person's desk."""
+    step, waits = react(doing(State.RESOLVING, tries=1), outcome, RULES), []
+    for _ in range(len(RULES.retry_s) + len(LATER_S)):
+        step = react(doing(State.RESOLVING, tries=step.tries), outcome, RULES)
+        waits.append(step.wait_s)
+        assert (step.to, step.tries, step.spends) == (State.UNKNOWN, 1, False)
+    assert set(waits) == {7.0 if isinstance(outcome, Throttled) else step.wait_s}
+    assert react(doing(State.RESOLVING, tries=step.tries), Unknown("timeout"), RULES).wait_s == 60
+
+
+@pytest.mark.parametrize("outcome", [Throttled(7.0), Misconfigured("401")])
+def test_a_request_refused_at_the_door_is_sent_again_as_if_for_the_first_time(outcome):
+    """It comes back when the gateway said, spends no attempt, and the waits for what is unknown are whole."""
+    step = react(doing(tries=1), outcome, RULES)
+    assert (step.to, step.tries, step.spends) == (State.CREATED, 1, False)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"amount_minor": 2000}, {"currency": "USD"}, {"op_id": "another"}],
