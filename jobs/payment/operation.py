@@ -123,9 +123,7 @@ def react(doing: Doing, outcome: Outcome, rules: Rules) -> Step:
         case _:
             wait_s = _rest(outcome, rules.retry_s[0])
             step = _again(doing, outcome.reason, wait_s, alert=isinstance(outcome, Misconfigured))
-            return replace(
-                step, tries=doing.tries
-            )  # nothing was asked: the list stays where it is
+            return replace(step, tries=doing.tries)  # nothing was asked: the list stays where it is
 
 
 def conclude(

@@ -97,7 +97,6 @@ async def _restore(store: Store, op_id: str, seen: Executed) -> str:
     fields = {
         "order": seen.order_id,
         "kind": "charge",
-        "fp": "*",
         "amount": str(seen.amount_minor),
         "currency": seen.currency,
         "ref": seen.ref,

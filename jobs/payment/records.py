@@ -31,7 +31,7 @@ class Operation:
     @property
     def since_send_s(self) -> float:
         """Seconds since it was last sent, at the time it was read."""
-        return (self.number("at") - self.number("last_at")) / 1000
+        return (self.number("at") - (self.number("last_at") or self.number("sent_at"))) / 1000
 
     def order(self) -> Order:
         """Give what a gateway is asked for."""

@@ -9,9 +9,6 @@ import hashlib
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from .gateway import Kind
 from .money import check_amount, check_currency, refuse_card_data
@@ -52,11 +49,6 @@ class Request:
         """Give the gateway key of an attempt: 43 characters."""
         words = (str(NAMESPACE), account, self.order_id, self.name, self.kind, str(attempt))
         return _digest("\n".join(words).encode())
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of everything that makes it another operation when it differs."""
-        return _digest(msgspec.json.encode(_facts(self), order="sorted"))
 
 
 def charge_request(
@@ -122,10 +114,6 @@ def check(request: Request) -> None:
     if type(request.capture) is not bool:
         msg = f"capture: expected True or False, not {str(request.capture)[:40]!r}"
         raise ValueError(msg)
-
-
-def _facts(request: Request) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in Request.__slots__}
 
 
 def _digest(data: bytes) -> str:

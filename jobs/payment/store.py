@@ -209,7 +209,7 @@ class Store:
 
 
 def _written(request: Request) -> dict[str, Any]:
-    fields: dict[str, Any] = {"order": request.order_id, "kind": request.kind, "fp": request.fingerprint}
+    fields: dict[str, Any] = {"order": request.order_id, "kind": request.kind}
     fields |= {"amount": request.amount_minor, "currency": request.currency, "state": State.CREATED.value}
     fields |= {"name": request.name, "source": request.source, "customer": request.customer}
     return {name: value for name, value in fields.items() if value != ""} | (

@@ -80,7 +80,7 @@ async def test_the_undo_of_a_payment_whose_outcome_is_unknown_waits_for_evidence
     [known, lost] = [charge_request(order, *ORDER[1:]) for order in ("o-1", "o-2")]
     fields = await redis.hgetall(f"{PREFIX}op:{known.op_id('')}")
     # as a worker leaves one that dies with the request under way
-    own = {"order": "o-2", "op_id": lost.op_id(""), "key": lost.key("", 1), "fp": lost.fingerprint, "ref": ""}
+    own = {"order": "o-2", "op_id": lost.op_id(""), "key": lost.key("", 1), "ref": ""}
     await redis.hset(f"{PREFIX}op:{lost.op_id('')}", mapping={**fields, **own})
     await redis.hset(f"{PREFIX}pay:o-2", mapping={"currency": "EUR", "o1": lost.op_id("")})
     for request in (known, lost):

@@ -1,10 +1,12 @@
 """The ledger's scripts: who may have an operation, who may write, what survives being sent twice."""
 
+import dataclasses
+
 import pytest
 
 from jobs.payment.operation import Step
 from jobs.payment.records import Holder, Message
-from jobs.payment.request import Request
+from jobs.payment.request import Request, charge_request
 from jobs.payment.state import State
 from jobs.payment.store import PREFIX, Store
 from runner.app import Runner
@@ -28,11 +30,7 @@ async def begin(store, job="job", fence=1, token="t1", *, lease_s=60, safe_s=0, 
 def test_names_and_keys_are_derived_from_what_was_asked_for():
     """The same on any machine; any other particular gives another key."""
     same = Request(kind="charge", order_id="o-1", amount_minor=1999, currency="EUR", source="tok")
-    assert (same.op_id("a"), same.key("a", 1), same.fingerprint) == (
-        REQUEST.op_id("a"),
-        REQUEST.key("a", 1),
-        REQUEST.fingerprint,
-    )
+    assert (same.op_id("a"), same.key("a", 1)) == (REQUEST.op_id("a"), REQUEST.key("a", 1))
     others = {
         REQUEST.key("a", 1),
         REQUEST.key("b", 1),
@@ -134,3 +132,17 @@ async def test_a_waiting_payment_takes_less_than_two_kibibytes(store, redis):
     await begin(store, job="0" * 32)
     sizes = {key: await redis.memory_usage(key) async for key in redis.scan_iter(f"{PREFIX}*")}
     assert sum(sizes.values()) < 1400
+
+
+async def test_an_operation_is_what_it_was_begun_as(store):
+    """Any other particular is refused; of a charge restored from the gateway only money is known."""
+    await begin(store)
+    others = {"amount_minor": 1, "currency": "USD", "source": "tok_2", "customer": "cus", "capture": False}
+    for name, value in others.items():
+        other = dataclasses.replace(REQUEST, **{name: value})
+        assert (await begin(store, job="b", token="t2", request=other)).verb == "mismatch", name
+    restored = charge_request("o-2", 1999, "EUR", "tok_any")
+    facts = {"order": "o-2", "kind": "charge", "amount": "1999", "currency": "EUR", "attempt": "1"}
+    assert await store.restore(facts | {"ref": "pi"}, restored.op_id(""), State.SUCCEEDED)
+    verbs = {"done": restored, "mismatch": dataclasses.replace(restored, amount_minor=1)}
+    assert {(await begin(store, request=each)).verb: each for each in verbs.values()} == verbs

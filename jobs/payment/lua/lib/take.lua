@@ -8,7 +8,8 @@ local function take(op, state, at, is_known, safe_ms, only_looks)
     if not is_known then
       return 'ask', state
     end
-    redis.call('HSET', op, 'sent_at', text(at), 'last_at', text(at))
+    redis.call('HSET', op, 'sent_at', text(at))
+    redis.call('HDEL', op, 'last_at')
     return 'send', 'sending'
   elseif state == 'sending' or state == 'unknown' or state == 'resolving' then
     if safe_ms > 0 and not only_looks and at - tonumber(redis.call('HGET', op, 'sent_at')) < safe_ms then
