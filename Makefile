@@ -2,7 +2,7 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate test-cluster check format docs arq-suite chaos chaos-short bench bench-peers clean
+.PHONY: help install demo test simulate mutants test-cluster check format docs arq-suite chaos chaos-short bench bench-peers clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -41,6 +41,9 @@ format: $(INSTALLED) ## put the code into ruff's form, and fix what ruff can fix
 docs: $(INSTALLED) ## build the API reference from docstrings, into docs/api
 	@$(BIN)/pdoc --docformat google --no-show-source --output-directory docs/api $(REFERENCE)
 	@echo "docs/api/index.html"
+
+mutants: $(INSTALLED) ## put known bugs into a copy, one by one: each must be caught; docs/proof/mutants.md
+	@$(BIN)/python .ci/mutants.py --report docs/proof/mutants.md
 
 test-cluster: $(INSTALLED) ## run the tests of the scripts on a cluster of three
 	@$(BIN)/python .ci/cluster_suite.py

@@ -1,5 +1,7 @@
 """Workflows from start to end: what is given to whom, what a death does, and going on from there."""
 
+from contextlib import suppress
+
 from runner.wire.dead_scripts import DeadScripts, new_op
 from runner.workflow.plan import chain, chord, group
 
@@ -24,6 +26,26 @@ async def test_a_chord_calls_back_once_with_all_results_in_order(world, say):
     given = ["a", 'c("b")', ["d", "e"]]
     assert await world.result(flow.id) == say.valued("g", say.valued("f", given))
     assert world.ran["f"] == 1
+
+
+async def test_an_end_that_is_told_again_counts_once(world, say):
+    """A process dies between telling a workflow and forgetting what it told: nothing follows twice."""
+    flow = await world.start(chord([say.call("a"), say.call("b")], say.call("c")))
+    await world.settle()
+    (name, token, job), other = await world.claim()
+    await world.finish(name, await world.end_of(name, token, job))
+    for commands in range(2, 6):
+        world.crash_after = commands
+        with suppress(say.Crash):
+            await world.settle()
+        world.crash_after = None
+        world.let_notes_be_seen()
+    assert await world.claim() == [], "one of two has ended"
+    name, token, job = other
+    await world.finish(name, await world.end_of(name, token, job))
+    await world.drain()
+    assert await world.result(flow.id) == say.valued("c", ["a", "b"])
+    assert world.ran["c"] == 1
 
 
 async def test_a_group_in_a_chain_gets_the_result_before_it(world, say):

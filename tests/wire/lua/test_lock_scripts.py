@@ -140,6 +140,16 @@ def test_locks_answer_as_their_model(redis_url: str) -> None:
     run_state_machine_as_test(type("OnUrl", (Locks,), {"url": redis_url}), settings=quick)
 
 
+async def test_a_fence_rises_although_the_clock_goes_back(redis: Redis) -> None:
+    """Taken anew and handed over: whoever stores by fence must not take the older holder for the newer."""
+    run, fences = redis.execute_command, []
+    for now_ms, owner in ((9000, "t 1 one"), (7000, "t 2 two"), (5000, "t 3 three")):
+        (fence,) = await run_script(run, "lock_acquire", KEYS, (now_ms, LEASE_MS, "bell", "a", owner, 0))
+        fences.append(int(fence))
+        await run_script(run, "lock_release", KEYS, (now_ms, LEASE_MS, "a", owner))
+    assert fences == sorted(set(fences))
+
+
 async def test_locks_of_one_batch_do_not_mix(redis: Redis) -> None:
     """Two asks for one name: one gets it; a name that ends in another's key does not touch it."""
     asks = ("a", "t 1 one", 0, "a", "t 2 two", 1, "a:waiters", "t 2 two", 0, "b", "t 2 two", 0)
