@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .job import Attempt
     from .middleware.idempotency import Once
+    from .middleware.rate_limit import Taking
     from .tasks import Task
 
 P = ParamSpec("P")
@@ -135,25 +136,37 @@ class Context(dict[str, Any]):
         """
         return self["effects"].lock(self.running, name, wait=wait)
 
-    async def limit(
-        self, name: str, *, cost: int = 1, rate: str | None = None, burst: int | None = None
-    ) -> None:
+    def limit(
+        self,
+        limit: str | RateLimit,
+        *,
+        bucket: str | None = None,
+        cost: int = 1,
+        rate: str | None = None,
+        burst: int | None = None,
+    ) -> Taking:
         """Take tokens of a rate limit now: ``await ctx.limit("stripe")``, just before what it limits.
 
-        A wait below 50 ms passes here. One round trip, shared with the takes of the same moment.
+        A wait below 50 ms passes here. One round trip, shared with the takes of the same moment. An adaptive
+        limit follows what its other side said before; ``async with ctx.limit(SEARCH): …`` also listens: what
+        the block raises, or how long it takes, cuts the rate as an attempt's end does where it is declared.
 
         Args:
-            name: of the limit, which is also the bucket: ``f"host:{host}"`` for one each.
+            limit: its name, ``f"host:{host}"`` for one each; or a RateLimit.
+            bucket: of a RateLimit that has several; None: its name.
             cost: tokens.
-            rate: where neither run time nor settings say one, such as ``100/s``.
+            rate: of a name, where neither run time nor settings say one, such as ``100/s``.
             burst: with it; None for its count.
 
         Raises:
             Snooze: not now; let it pass: the job comes back at its time and its attempt is not spent.
-            InvalidArguments: it costs more than the burst, or no rate is known.
+            InvalidArguments: it costs more than the burst, no rate is known, or no bucket is named.
         """
-        limit = RateLimit(name, rate, burst=burst)
-        await self["limiter"].by_hand(self.running, limit, bucket=name, cost=cost)
+        if isinstance(limit, str):
+            meant, bucket = RateLimit(limit, rate, burst=burst), limit
+        else:
+            meant = limit
+        return self["limiter"].taking(self.running, meant, bucket=bucket, cost=cost)
 
     async def step(self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a part of the task once over all attempts: ``rates = await ctx.step("fetch", fetch, day)``.

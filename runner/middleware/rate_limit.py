@@ -3,17 +3,18 @@
 import asyncio
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from ..arguments import Parameters
 from ..breaker import Breaker
 from ..client.patience import patiently
 from ..errors import InvalidArguments, ServerError
 from ..job import Attempt
-from ..key_names import bucket_of
-from ..outcome import Cancelled, Dead, NotYet, Outcome, Queued, Snoozed
+from ..key_names import bucket_of, fields_of
+from ..outcome import Cancelled, Dead, Failed, NotYet, Outcome, Queued, Snoozed, Succeeded
 from ..rates import Claim, Rate, RateLimit
 from ..wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, Answer, Cut, LimitScripts, Mode, Take, Want
 from ..wire.passing import TROUBLE, is_passing
@@ -96,12 +97,13 @@ class Limiter:
             await asyncio.sleep(answer.place_us / 1e6)
         return None if answer.verdict == GRANTED else _queued(claims, answer)
 
-    async def by_hand(self, attempt: Attempt, limit: RateLimit, *, bucket: str, cost: int) -> None:
+    def taking(self, attempt: Attempt, limit: RateLimit, *, bucket: str | None, cost: int) -> "Taking":
         """See ``Context.limit``."""
-        queued = await self.pass_(attempt, [Claim(limit, bucket_of(bucket), limit.checked(cost))])
-        attempt.has_turn = False
-        if queued is not None:
-            raise NotYet(queued)
+        name = limit.name if bucket is None else bucket
+        if bucket is None and (limit.key is not None or fields_of(name)):
+            msg = f"limit '{name}' has many buckets: say which, such as bucket='host:example.com'"
+            raise InvalidArguments(msg)
+        return Taking(self, attempt, Claim(limit, bucket_of(name), limit.checked(cost)))
 
     async def _take(self, mode: Mode, claims: Sequence[Claim]) -> Answer:
         wants = [
@@ -140,6 +142,36 @@ class Limiter:
                 waits_us.append(bucket.take(now_us, cost))
         wait_us = max(waits_us)
         return Answer(DENIED if wait_us else GRANTED, wait_us, wait_us)
+
+
+@dataclass(slots=True)
+class Taking:
+    """What ``ctx.limit`` gives: awaited it takes; around a block it takes, and hears how the block went."""
+
+    limiter: Limiter
+    attempt: Attempt
+    claim: Claim
+    began: float = 0.0
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._take().__await__()
+
+    async def __aenter__(self) -> None:
+        await self._take()
+        self.began = self.attempt.clock.monotonic()
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        outcome = Failed(error) if isinstance(error, Exception) else Succeeded(None)
+        if error is None or isinstance(error, Exception):
+            is_throttled = heard(ANY, outcome, self.attempt.ctx.get("health", {})).verdict == "throttled"
+            took_s = self.attempt.clock.monotonic() - self.began
+            self.limiter.hear([self.claim], took_s, is_throttled=is_throttled)
+
+    async def _take(self) -> None:
+        queued = await self.limiter.pass_(self.attempt, [self.claim])
+        self.attempt.has_turn = False
+        if queued is not None:
+            raise NotYet(queued)
 
 
 def _queued(claims: Sequence[Claim], answer: Answer) -> Queued:

@@ -146,6 +146,38 @@ async def test_a_429_or_a_slow_answer_cuts_an_adaptive_rate(make: Make, wait_unt
         assert [await count(host) for host in ("fine", "ill")] == [100, 100]
 
 
+async def test_by_hand_a_limit_is_told_how_its_block_went_and_gives_way(make: Make, wait_until: Any) -> None:
+    """Around a block ``ctx.limit`` cuts an adaptive rate as a declaration does, of that bucket alone."""
+    search = RateLimit("host:{host}", "100/h", adaptive=Adaptive("1/h", cut=0.01, recover=36_000))
+
+    @task(max_snoozes=0, max_tries=1)
+    async def call(ctx: Context, host: str) -> None:
+        async with ctx.limit(search, bucket=f"host:{host}"):
+            if host == "busy":
+                ctx.report_health("throttled")
+            elif host == "ill":
+                raise ConnectionError
+
+    @task(max_tries=1)
+    async def forgetful(ctx: Context) -> None:
+        await ctx.limit(search)
+
+    runner = make(call, forgetful)
+    async with runner.worker():
+        for host in ("fine", "ill", "busy"):
+            with contextlib.suppress(JobFailed):
+                await (await runner.enqueue(call, host)).result(10)
+        scripts = LimitScripts(runner.client.execute)
+
+        async def is_cut() -> bool:
+            return (await scripts.look("host:busy"))[1] is not None
+
+        await wait_until(is_cut, "the rate of busy is cut")
+        assert [(await scripts.look(f"host:{host}"))[1] for host in ("fine", "ill")] == [None, None]
+        with pytest.raises(JobFailed, match="say which, such as bucket="):
+            await (await runner.enqueue(forgetful)).result(10)
+
+
 async def test_by_hand_inside_a_task_a_limit_snoozes_the_job(make: Make) -> None:
     """``ctx.limit`` gives the job back with its reason, and its place is kept."""
 
