@@ -52,7 +52,8 @@ def one_or_more(option: str, kind: type[T], declared: object) -> tuple[T, ...]:
     Raises:
         TypeError: there is something else among them.
     """
-    given = (declared,) if isinstance(declared, kind) else tuple(cast("Iterable[object]", declared))
+    is_one = isinstance(declared, str) or not isinstance(declared, Iterable)
+    given = (declared,) if is_one else tuple(cast("Iterable[object]", declared))
     for each in given:
         if not isinstance(each, kind):
             msg = f"{option}= is a {kind.__name__} or a list of them, not {each!r}"

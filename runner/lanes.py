@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from .breaker import Breaker
 from .errors import InvalidArguments
-from .key_names import Key, bucket_of, call, checked_limit, fields_of, name_of, refuse_unknown
+from .key_names import Key, bucket_of, call, checked_limit, fields_of, name_of, one_or_more, refuse_unknown
 
 DEFAULT_PRIORITY = 5
 LEAST_URGENT = 9
@@ -182,11 +182,7 @@ def laning_of(
         TypeError: one of them is something else.
         ValueError: a priority or a tenant that cannot be, or too many limits.
     """
-    limits = (concurrency,) if isinstance(concurrency, Concurrency) else tuple(concurrency)
-    for each in limits:
-        if not isinstance(each, Concurrency):  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
-            msg = f"concurrency= is a Concurrency or a list of them, not {each!r}"
-            raise TypeError(msg)
+    limits = one_or_more("concurrency", Concurrency, concurrency)
     if len(limits) + len(breakers) > MAX_GATES:
         msg = (
             f"concurrency= and breaker= take at most {MAX_GATES} together, not {len(limits) + len(breakers)}"

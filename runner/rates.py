@@ -88,7 +88,7 @@ def rate_of(text: str, burst: int | None = None) -> Rate:
     Raises:
         ValueError: it is no rate, or cannot be counted exactly; says why.
     """
-    match = _RATE.fullmatch(text.strip())
+    match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
     if match is None:
         msg = f"a rate is a whole count and a period, {_FORM}; not {text!r}"
         raise ValueError(msg)

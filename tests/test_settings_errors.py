@@ -55,7 +55,18 @@ def test_a_file_that_is_named_must_exist():
 )
 def test_a_wrong_limit_of_a_queue_is_one_line(text, line):
     """Place, key, value and what was expected; a limit that would never hold is refused too."""
-    assert problems(f"[queues.bulk]\n{text}\n") == [f"settings.toml:1 -> {line}"]
+    at = 1 if line.startswith("queues.bulk ->") else 2
+    assert problems(f"[queues.bulk]\n{text}\n") == [f"settings.toml:{at} -> {line}"]
+
+
+def test_a_wrong_rate_limit_is_told_with_its_own_line():
+    """Each in its table, however many there are; a rate in the table of sizes is told where it belongs."""
+    tables = ('rate = "1/s"', 'rate = "0/s"', 'rate = "5/s"\nburst = 0')
+    rate, burst = problems("".join(f"[rate_limits.{n}]\n{t}\n" for n, t in zip("abc", tables, strict=True)))
+    assert rate.startswith('settings.toml:4 -> rate_limits.b.rate -> "0/s" -> expected a rate is above zero')
+    assert burst.startswith("settings.toml:7 -> rate_limits.c.burst -> 0 -> expected burst= is 1 or more")
+    (hint,) = problems('[limits.stripe]\nrate = "1/s"\n')
+    assert hint.endswith("A rate limit is a table [rate_limits.stripe]")
 
 
 def test_every_problem_of_every_place_is_told_at_once(tmp_path):

@@ -5,7 +5,7 @@ A layer knows of every value where it stands, so that an error, and ``runner con
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,11 +25,17 @@ FILE_VARIABLE = "RUNNER_SETTINGS"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value: its dotted key, what was written, and where it stands."""
+    """One value: its dotted key, what was written, and where it, and what lies below it, stands."""
 
     key: str
     value: Any
     source: str
+    below: Mapping[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
+
+    def source_of(self, names: Sequence[str | int]) -> str:
+        """Say where that part of the value stands, as nearly as is known."""
+        parts = (tuple(map(str, names[:length])) for length in range(len(names), 0, -1))
+        return next((self.below[part] for part in parts if part in self.below), self.source)
 
 
 @dataclass
@@ -39,12 +45,18 @@ class Layer:
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     problems: list[str] = field(default_factory=list[str])
 
-    def add(self, path: tuple[str, ...], value: Any, source: str) -> None:
+    def add(
+        self,
+        path: tuple[str, ...],
+        value: Any,
+        source: str,
+        below: Mapping[tuple[str, ...], str] | None = None,
+    ) -> None:
         """Take a value in, or note that nothing is called that."""
         key = ".".join(path)
         is_one = key not in (SECRETS, SCHEDULES) and setting_of(path) == key
         if is_one or is_schedule_setting(path) or (len(path) == 3 and key.startswith(f"{SECRETS}.")):
-            self.entries[key] = Entry(key, value, source)
+            self.entries[key] = Entry(key, value, source, below or {})
         else:
             self.problems.append(problem(source, key, value, _what_else(path, source)))
 
@@ -104,7 +116,12 @@ def file_layer(path: Path, named_by: str) -> Layer:
     lines = key_lines(text)
     for keys, value in _leaves((), tree):
         line = next(lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines)
-        layer.add(keys, value, f"{path}:{line}")
+        below = {
+            names[len(keys) :]: f"{path}:{at}"
+            for names, at in lines.items()
+            if len(names) > len(keys) and names[: len(keys)] == keys
+        }
+        layer.add(keys, value, f"{path}:{line}", below)
     return layer
 
 
@@ -183,6 +200,8 @@ def _what_else(path: tuple[str, ...], source: str) -> str:
     if not close:
         close = [k for k in wanted if re.split(r"\.|__", k.lower())[-1] == path[-1]]
     hint = f"; did you mean {close[0]}?" if close else " (runner config show lists them)"
+    if path[0] == "limits" and not is_variable:
+        hint += f" A rate limit is a table [rate_limits.{path[-1]}]"
     return f"the name of a setting{hint}"
 
 

@@ -118,7 +118,7 @@ def _line(error: Any, entries: Mapping[str, Entry]) -> str:
     entry = entries.get(key) or Entry(key, error["input"], "default")
     value = error["input"] if below else entry.value
     place = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in below)
-    return problem(entry.source, key + place, value, _expected(error))
+    return problem(entry.source_of(below), key + place, value, _expected(error))
 
 
 def _expected(error: Any) -> str:

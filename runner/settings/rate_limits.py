@@ -4,9 +4,9 @@ Not ``[limits]``: that is what sizes are limited to.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from ..rates import Rate, rate_of
 
@@ -19,10 +19,18 @@ class RateLimitTable(BaseModel):
     rate: str = Field(description="so many in a period: 100/s, 10/m, 1/30s (rate)")
     burst: int | None = Field(default=None, description="at once at most; left out: the rate's count (count)")
 
-    @model_validator(mode="after")
-    def _is_a_rate(self) -> Self:
-        self.as_rate()
-        return self
+    @field_validator("rate")
+    @classmethod
+    def _is_a_rate(cls, value: str) -> str:
+        rate_of(value)
+        return value
+
+    @field_validator("burst")
+    @classmethod
+    def _can_be_counted(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if "rate" in info.data:
+            rate_of(info.data["rate"], value)
+        return value
 
     def as_rate(self) -> Rate:
         """Give it as a Rate.

@@ -274,6 +274,7 @@ BAD = [
     (("a", "10/s"), {"cost": 11}, "a cost of 11 is more than its burst of 10"),
     (("a", "10/s"), {"cost": 0}, "1 or more, not 0"),
     (("", "10/s"), {}, "1 to 200 printable"),
+    (("a", 100), {}, "a whole count and a period, .*; not 100"),
     (("a{}", "10/s"), {}, "name the parameter"),
     (("a:{tenant}", "10/s"), {}, "'tenant' is not one of the task's parameters"),
     (("a", "10/s"), {"adaptive": Adaptive("11/s")}, "more than the rate of 10/s"),
@@ -290,6 +291,16 @@ def test_what_cannot_work_is_refused_where_it_is_declared(args: Any, options: An
 
     with pytest.raises((ValueError, InvalidTask), match=words):
         task(rate_limit=RateLimit(*args, **options))(fn)
+
+
+@pytest.mark.parametrize("option", ["rate_limit", "concurrency", "breaker"])
+def test_text_in_place_of_a_limit_is_refused_whole(option: str) -> None:
+    """Not letter by letter."""
+
+    async def fn(ctx: Context) -> None: ...
+
+    with pytest.raises(InvalidTask, match=f"{option}= is a .* or a list of them, not '10/s'"):
+        task(**{option: "10/s"})(fn)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("options", [{"cut": 1}, {"cut": 0}, {"recover": 0}, {"latency": 0}, {"min": "0/s"}])

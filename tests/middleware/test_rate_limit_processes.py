@@ -1,6 +1,7 @@
 """Rates over several processes, seen by who receives; and what waiting jobs cost the others."""
 
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -69,6 +70,7 @@ async def test_four_processes_together_keep_the_bound_at_the_receiver(
         for j in range(i, JOBS)
     ]
     worst, length_s = max(windows)
+    sys.stdout.write(f"worst window: {length_s:.3f} s, {worst:+.2f} of the bound (pytest -rP shows it)\n")
     assert worst <= RATE * JITTER_S, f"worst window of {length_s:.3f} s: {worst:+.2f} of the bound"
 
 

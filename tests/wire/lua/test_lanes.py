@@ -281,6 +281,19 @@ async def test_a_claim_costs_the_same_however_many_jobs_wait_behind_a_full_gate(
     assert costs[1] <= costs[0] + 2
 
 
+async def test_keys_of_a_limit_leave_nothing_behind_when_their_jobs_are_gone(desk: Any) -> None:
+    """However many there were: no key of theirs, no lane, no tenant."""
+    await limit(desk, host=5)
+    lanes = [Lane(f"t{n}", 5, (Gate(f"host:{n}", "host"),)).spec for n in range(300)]
+    for n, lane in enumerate(lanes):
+        await desk.enqueue(f"j{n}", lane=lane)
+    for token in ("t1", "t2", "t3"):
+        claim = await desk.claim(token, limit=100)
+        assert len(claim.jobs) == 100
+        await finish_all(desk, claim, token)
+    assert set(await desk.picture()) == {f"{desk.keys.here}rules"}
+
+
 async def test_10_000_tenants_cost_a_claim_what_10_do(desk: Any) -> None:
     """Picking the next tenant is a look at the first of a ZSET."""
     costs = []
