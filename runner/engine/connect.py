@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 from arq.connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ..client.patience import patiently
 from ..errors import ServerUnreachable
 from ..wire.connecting import ClusterPool
 from ..wire.keys import Keys
+from ..wire.passing import BROKEN
 from ..wire.scripts import Execute, Scripts
 from .cluster_redis import ClusterRedis
 from .options import EngineOptions
@@ -53,7 +53,7 @@ async def connect(worker: Addressed) -> ArqRedis:
         if worker.options.make_pool is None:
             return await create_pool(worker.redis_settings, **given)
         return await _connected(worker, given)
-    except (TimeoutError, RedisError, OSError) as error:
+    except BROKEN as error:
         if not worker.options.speaks_json:
             raise
         at = worker.redis_settings
@@ -75,7 +75,7 @@ async def _connected(worker: Addressed, given: dict[str, Any]) -> ArqRedis:
     while True:
         try:
             await redis.ping()
-        except (TimeoutError, RedisError, OSError) as error:
+        except BROKEN as error:
             if not left:
                 await redis.aclose(close_connection_pool=True)
                 raise

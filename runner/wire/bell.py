@@ -13,7 +13,8 @@ from collections.abc import Generator
 from typing import Any
 
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import RedisError
+
+from .passing import BROKEN
 
 RETRY_S = 1.0
 
@@ -69,7 +70,7 @@ class Bell:
                     message: Any = await connection.read_response(disable_decoding=True)
                     for event in self._waiting.get(message[2], ()):
                         event.set()
-            except (RedisError, OSError):
+            except BROKEN:
                 await asyncio.sleep(RETRY_S * (0.5 + random.random()))
             finally:
                 await connection.disconnect(nowait=True)

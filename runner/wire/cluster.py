@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .connecting import ClusterPool, Place
 from .link import Command, Link, Reply, unlimited
+from .passing import BROKEN
 from .slots import first_key, redirected, slot_map, slot_of, unless_it_moves
 
 LEARN_S = 1.0
@@ -164,7 +165,7 @@ class ClusterLink:
             serving = self.places
             for place in self._links.keys() - serving:
                 self._drop(self._links.pop(place))
-        except (RedisError, OSError, TimeoutError) as error:
+        except BROKEN as error:
             self._fail_unsent(error)
             self._go_on_learning()
             return
@@ -192,7 +193,7 @@ class ClusterLink:
 
     async def _read_map(self) -> list[Place | None]:
         for place in random.sample(list(self._links), len(self._links)):
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            with contextlib.suppress(*BROKEN):
                 async with asyncio.timeout(LEARN_S):
                     return slot_map(await self._links[place].execute("CLUSTER", "SLOTS"), place)
         connection: Any = unlimited(self._pool)

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..settings import RedisGroup
 from ..settings.addresses import ServerAddress, parse_address
+from .passing import BROKEN
 
 Place = tuple[str, int]
 
@@ -136,7 +137,7 @@ class Sentinels:
             self._places.append(self._places.pop(self._places.index(place)))
             try:
                 reply = await self._ask(place)
-            except (RedisError, OSError, TimeoutError) as error:
+            except BROKEN as error:
                 found.append(f"{place[0]}:{place[1]} {error or type(error).__name__}")
                 continue
             if reply is not None:

@@ -17,6 +17,7 @@ from redis.exceptions import DataError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .connecting import Seeking
+from .passing import BROKEN
 
 Command = tuple[Any, ...]
 Reply = asyncio.Future[Any]
@@ -85,7 +86,7 @@ class Link:
                 if self._watchdog is None:
                     self._watch()
                 await connection.send_packed_command(packed, check_health=False)
-        except (RedisError, OSError) as error:
+        except BROKEN as error:
             self._break(error)
         finally:
             self._flushing = None
@@ -122,7 +123,7 @@ class Link:
                 reply.set_exception(value)
                 if isinstance(value, ReadOnlyError):  # it was the master once: whoever connects looks anew
                     raise value
-        except (RedisError, OSError) as error:
+        except BROKEN as error:
             if self._connection is connection:
                 self._break(error)
 
@@ -203,7 +204,7 @@ def _refuse(reply: Reply, error: BaseException) -> None:
 async def _disconnect(connection: AbstractConnection) -> None:
     try:
         await connection.disconnect(nowait=True)
-    except (RedisError, OSError):
+    except BROKEN:
         return
 
 

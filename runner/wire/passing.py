@@ -16,6 +16,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ..errors import QueueFull
 
+BROKEN = (RedisError, OSError, RuntimeError)
+"""What a broken connection raises; RuntimeError is uvloop's word for writing to one that it has closed."""
+
 TROUBLE = (RedisError, OSError, asyncio.TimeoutError, QueueFull)
 """What a call to the server can raise; whether it passes by itself, ``is_passing`` says."""
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from .link import Command, Link, unlimited
+from .passing import BROKEN
 
 CHANNEL = "__redis__:invalidate"
 RETRY_S = 1.0
@@ -74,7 +75,7 @@ class Tracking:
                 await self._subscribe(connection)
                 while True:
                     self._tell(await connection.read_response(disable_decoding=True))
-            except (RedisError, OSError):
+            except BROKEN:
                 self.is_on = False
                 if self._dropping is None:
                     await asyncio.sleep(RETRY_S * (0.5 + random.random()))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import uvloop
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, ResponseError
@@ -117,6 +118,28 @@ async def test_a_broken_connection_fails_what_waits_and_the_next_call_connects(
     assert await link.execute("GET", "kept") == b"yes"
     await link.close()
     await pool.aclose()
+
+
+def test_a_connection_that_uvloop_has_closed_is_a_broken_one(redis_url: str) -> None:
+    """Writing to it is a RuntimeError there: who waits is told, no task dies of it, and the next call connects."""
+    unheard: list[dict[str, Any]] = []
+
+    async def use() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+        pool = ConnectionPool.from_url(redis_url)
+        link = Link(pool)
+        assert await link.execute("PING")
+        link._connection._writer.transport.abort()
+        with pytest.raises(RedisConnectionError, match="closed"):
+            await link.execute("PING")
+        assert await link.execute("PING") == b"PONG"
+        await link.close()
+        await pool.aclose()
+        gc.collect()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(use())
+    assert unheard == []
 
 
 async def test_no_answer_within_the_timeout_is_an_error(restartable_server: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from runner.wire import tracking as module
@@ -109,6 +110,24 @@ async def drop(link: Link, redis: Redis) -> None:
             return
         except RedisConnectionError:
             continue
+
+
+async def test_a_connection_that_uvloop_has_closed_is_made_anew(
+    redis_url: str, wait_until: Wait, monkeypatch: Any
+) -> None:
+    """It says so with a RuntimeError, when a server resets what it has just accepted: listening goes on."""
+    send, closed = AbstractConnection.send_command, ["SUBSCRIBE"]
+
+    async def fail_once(connection: AbstractConnection, *command: Any, **options: Any) -> None:
+        if command[0] in closed:
+            closed.remove(command[0])
+            raise RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+        await send(connection, *command, **options)
+
+    monkeypatch.setattr(AbstractConnection, "send_command", fail_once)
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    async with listening(redis_url, wait_until, "watched"):
+        assert closed == []
 
 
 async def test_a_new_connection_of_the_link_has_a_new_subscriber(
