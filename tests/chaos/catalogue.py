@@ -150,7 +150,7 @@ SCENARIOS = (
         "connections stay and nothing goes through for 2.5 to 5 s; then it arrives late, or never",
         links.link_is_half_open,
         LONG,
-        faults=(5, 1),
+        faults=(4, 1),
     ),
     Scenario(
         "replies-swallowed",

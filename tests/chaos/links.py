@@ -8,6 +8,7 @@ from .servers import Cluster, Guarded, Node, ready
 from .stage import Stage
 
 HELD_S = (2.5, 5.0)
+REST_S = 5.0
 
 
 async def link_is_slow(stage: Stage, count: int) -> None:
@@ -37,7 +38,7 @@ async def link_is_cut(stage: Stage, count: int) -> None:
 async def link_is_half_open(stage: Stage, count: int) -> None:
     """Connections stay and nothing goes through; then what was held arrives late, or is lost."""
     proxy = _proxy(stage)
-    async for _ in stage.moments(count):
+    async for _ in stage.moments(count, 0.8, rest_s=REST_S):
         proxy.hold()
         await asyncio.sleep(stage.rng.uniform(*HELD_S))
         proxy.flow()

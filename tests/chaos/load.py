@@ -1,9 +1,10 @@
 """The load: webhooks, payments, jobs and chords, spread over a time; and what of it was acknowledged."""
 
 import asyncio
+import heapq
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -41,7 +42,8 @@ class Load:
     """Puts everything in, each again until it is acknowledged, as a client does that wants it done.
 
     Attributes:
-        jobs: what was acknowledged, by kind and number.
+        acked: how much was acknowledged, by kind.
+        jobs: what was acknowledged, by kind and number; empty unless it is `kept`: a soak would grow by it.
         refused: how many calls failed, by the class of the error.
         foreign: errors that are none of ours: there must be none.
         allowed: cleared to hold the load back.
@@ -52,6 +54,8 @@ class Load:
     hook_url: str
     size: Size
     rng: Random
+    kept: bool = True
+    acked: Counter[str] = field(default_factory=Counter)
     jobs: dict[str, dict[int, Any]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     foreign: list[str] = field(default_factory=list)
@@ -66,7 +70,7 @@ class Load:
     @property
     def count(self) -> int:
         """How much has been acknowledged."""
-        return sum(map(len, self.jobs.values()))
+        return self.acked.total()
 
     @property
     def elapsed_share(self) -> float:
@@ -76,13 +80,7 @@ class Load:
     async def run(self) -> None:
         """Put in everything, and come back when all of it is acknowledged."""
         puts = {"hooks": self._hook, "payments": self._payment, "works": self._work, "chords": self._chord}
-        due = sorted(
-            (number / count * self.size.seconds, kind, number)
-            for kind in puts
-            if (count := getattr(self.size, kind))
-            for number in range(count)
-        )
-        items = iter(due)
+        items = heapq.merge(*(self._due(kind) for kind in puts))
         self.begun_at = time.monotonic()
 
         async def work_off() -> None:
@@ -92,6 +90,10 @@ class Load:
 
         await asyncio.gather(*(work_off() for _ in range(AT_ONCE)))
 
+    def _due(self, kind: str) -> Iterator[tuple[float, str, int]]:
+        count = getattr(self.size, kind)
+        return ((number / count * self.size.seconds, kind, number) for number in range(count))
+
     async def quiet(self) -> None:
         """Hold the load back, and come back when no call is without its answer."""
         self.allowed.clear()
@@ -100,10 +102,14 @@ class Load:
 
     async def _surely(self, kind: str, number: int, put: Callable[[int], Awaitable[Any]]) -> None:
         while True:
-            await self.allowed.wait()
+            while not self.allowed.is_set():  # whoever was woken may find it held back again
+                await self.allowed.wait()
             self.in_flight += 1
             try:
-                self.jobs[kind][number] = await put(number)
+                job = await put(number)
+                self.acked[kind] += 1
+                if self.kept:
+                    self.jobs[kind][number] = job
                 return
             except RunnerError as error:
                 self.refused[type(error).__name__] += 1

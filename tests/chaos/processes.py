@@ -28,14 +28,14 @@ async def workers_die(stage: Stage, count: int) -> None:
 
 async def server_dies(stage: Stage, count: int) -> None:
     """SIGKILL and clean restarts in turn."""
-    async for number in stage.moments(count):
+    async for number in stage.moments(count, 0.9, rest_s=1.0):
         await stage.restart(in_order=number % 2 == 1, dead_s=stage.rng.uniform(0.1, 1.0))
 
 
 async def server_freezes(stage: Stage, count: int) -> None:
     """SIGSTOP for longer than every timeout, connections stay open."""
     assert stage.server is not None
-    async for _ in stage.moments(count):
+    async for _ in stage.moments(count, 0.8, rest_s=3.0):
         stage.server.pause()
         await asyncio.sleep(stage.rng.uniform(2.5, 3.5))
         stage.server.resume()

@@ -9,7 +9,7 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -70,13 +70,20 @@ class Stage:
     states: dict[str, Any] = field(default_factory=dict)
     watch: Watch | None = None
 
-    async def moments(self, count: int, until: float = 0.95) -> AsyncIterator[int]:
-        """Come back so many times over the load's time, at moments drawn by the seed."""
+    async def moments(self, count: int, until: float = 0.95, *, rest_s: float = 0.0) -> AsyncIterator[int]:
+        """Come back so many times over the load's time, at moments drawn by the seed.
+
+        Args:
+            count: how often.
+            until: the last share of the load's time.
+            rest_s: at least so long after each, so that what comes back is seen before it goes again.
+        """
         drawn = sorted(self.rng.uniform(0.08, until) for _ in range(count))
         for number, share in enumerate(drawn):
             while self.load.elapsed_share < share:
                 await asyncio.sleep(0.01)
             yield number
+            await asyncio.sleep(rest_s)
 
     def events(self) -> list[Event]:
         """Give the workers' word so far."""
@@ -156,12 +163,14 @@ class Stage:
         return info.state if info is not None else JobState.UNKNOWN
 
 
-def settings_of(redis: Mapping[str, Any], gateway: str, secret: str, lease_s: float) -> dict[str, Any]:
+def settings_of(
+    redis: Mapping[str, Any], gateway: str, secret: str, lease_s: float, keep_result: str
+) -> dict[str, Any]:
     """Give the settings of workers and client: waits in seconds where the real ones have minutes."""
     return {
         "redis": {"timeout": 2, "connect_timeout": 2, "allow_unsafe_server": True, **redis},
         "tasks": ["jobs.payment", "jobs.webhook", "tests.chaos.tasks"],
-        "worker": {"lease": lease_s, "grace": 2, "max_jobs": 50, "keep_result": "1d", "poll": 1},
+        "worker": {"lease": lease_s, "grace": 2, "max_jobs": 50, "keep_result": keep_result, "poll": 1},
         "webhooks": {"allow": ["127.0.0.0/8"], "timeout": 2, "secrets": {"chaos": secret}},
         "payments": {
             "url": gateway,
@@ -184,7 +193,7 @@ async def opened(
     options: tuple[str, ...] = (),
     lease_s: float = 3.0,
     workers: int = 4,
-    gauge: bool = False,
+    soak: bool = False,
 ) -> AsyncIterator[Stage]:
     """Set everything up; all of it is gone at the end.
 
@@ -196,7 +205,7 @@ async def opened(
         options: the server's.
         lease_s: the workers'.
         workers: how many.
-        gauge: whether they write down what they take.
+        soak: whether they write down what they take, and nobody keeps what would grow with the load.
     """
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     async with contextlib.AsyncExitStack() as stack:
@@ -210,18 +219,23 @@ async def opened(
         ledger = folder / "receiver.jsonl"
         port = await stack.enter_async_context(_receiver(folder, ledger, secret, rng.randrange(10**6)))
         to_receiver = await stack.enter_async_context(Proxy(port, rng, b"POST "))
-        gateway = stack.enter_context(await asyncio.to_thread(Sandbox.start, folder / "gateway", *GATEWAY))
+        with _stderr_into(folder / "gateway.log"):
+            gateway = stack.enter_context(
+                await asyncio.to_thread(Sandbox.start, folder / "gateway", *GATEWAY)
+            )
         await asyncio.to_thread(gateway.switch, retry_after_s=0)
         till = urlsplit(gateway.url).port
         assert till is not None
         to_gateway = await stack.enter_async_context(Proxy(till, rng, b"POST "))
-        settings = settings_of(redis, f"http://127.0.0.1:{to_gateway.port}", secret, lease_s)
-        crew = await stack.enter_async_context(Crew(settings, folder, rng, gauge=gauge))
+        settings = settings_of(
+            redis, f"http://127.0.0.1:{to_gateway.port}", secret, lease_s, "10s" if soak else "1d"
+        )
+        crew = await stack.enter_async_context(Crew(settings, folder, rng, gauge=soak))
         runner = await stack.enter_async_context(Runner(Settings.model_validate(settings)))
         await runner.enqueue(reconcile_payments)
         await runner.schedules.upsert("chaos", task=tick, every=TICK_EVERY, args=[])
         await crew.start(workers)
-        load = Load(runner, f"http://127.0.0.1:{to_receiver.port}/hooks", size, rng)
+        load = Load(runner, f"http://127.0.0.1:{to_receiver.port}/hooks", size, rng, kept=not soak)
         yield Stage(
             folder, rng, lease_s, runner, crew, load, gateway, ledger, to_receiver, to_gateway,
             server=node, proxy=proxy, around=around, disk=disk,
@@ -265,6 +279,19 @@ async def _many(stack: contextlib.AsyncExitStack, folder: Path, kind: str) -> Gu
 
 def _is_linked(node: Node) -> bool:
     return node.ask("INFO", "replication").get("master_link_status") == "up"
+
+
+@contextlib.contextmanager
+def _stderr_into(path: Path) -> Iterator[None]:
+    """Let what is started meanwhile complain into a file."""
+    before = os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 @contextlib.asynccontextmanager
