@@ -81,7 +81,7 @@ async def sentinels_fail_over(stage: Stage, count: int) -> None:
         stage.back_at.append(time.monotonic())
         master.options = ("--appendonly", "no", "--replicaof", "127.0.0.1", str(other.port))
         await asyncio.to_thread(master.start)
-        await ready(lambda other=other: _replicas(other) == 1)
+        await ready(lambda master=master: _follows(master))
         await asyncio.sleep(1)
 
 
@@ -96,7 +96,7 @@ async def masters_die(stage: Stage, count: int) -> None:
         await ready(lambda node=replica: node.ask("ROLE")[0] == b"master")
         stage.back_at.append(time.monotonic())
         await asyncio.to_thread(master.start)
-        await ready(lambda node=replica: _replicas(node) == 1)
+        await ready(lambda node=master: _follows(node))
 
 
 def _proxy(stage: Stage) -> Proxy:
@@ -104,6 +104,6 @@ def _proxy(stage: Stage) -> Proxy:
     return stage.proxy
 
 
-def _replicas(node: Node) -> int:
-    info = node.ask("INFO", "replication")
-    return info["connected_slaves"] if info["role"] == "master" else 0
+def _follows(node: Node) -> bool:
+    """Whether it is a replica that has all its master has."""
+    return node.ask("INFO", "replication").get("master_link_status") == "up"

@@ -1,8 +1,8 @@
 """``make soak HOURS=n``: mixed load for hours; in the middle the receiver is away, then the server.
 
 What must stay flat is sampled: memory, tasks and open files of the workers and of this client with its
-proxies, memory and keys of the server. Ends with 1 when something grows, a promise is broken, or the backlog of
-the outages is not worked off.
+proxies, memory and keys of the server. Ends with 1 when something grows, a promise is broken, or the backlog
+of the outages is not worked off.
 """
 
 import argparse

@@ -121,7 +121,7 @@ async def test_a_broken_connection_fails_what_waits_and_the_next_call_connects(
 
 
 def test_a_connection_that_uvloop_has_closed_is_a_broken_one(redis_url: str) -> None:
-    """Writing to it is a RuntimeError there: who waits is told, no task dies of it, the next call connects."""
+    """Writing to it is a RuntimeError there: who waits is told, no task dies, the next call connects."""
     unheard: list[dict[str, Any]] = []
 
     async def use() -> None:
