@@ -79,7 +79,7 @@ async def sentinels_fail_over(stage: Stage, count: int) -> None:
         stage.done["master SIGKILL"] += 1
         await ready(lambda other=other: guarded.master_port() == other.port)
         stage.back_at.append(time.monotonic())
-        master.options = ("--appendonly", "no", "--replicaof", "127.0.0.1", str(other.port))
+        master.options = (*_serving(master), "--replicaof", "127.0.0.1", str(other.port))
         await asyncio.to_thread(master.start)
         await ready(lambda master=master: _follows(master))
         await asyncio.sleep(1)
@@ -102,6 +102,10 @@ async def masters_die(stage: Stage, count: int) -> None:
 def _proxy(stage: Stage) -> Proxy:
     assert stage.proxy is not None
     return stage.proxy
+
+
+def _serving(node: Node) -> tuple[str, ...]:
+    return ("--port", str(node.port), "--appendonly", "no", "--repl-diskless-sync-delay", "0")
 
 
 def _follows(node: Node) -> bool:
