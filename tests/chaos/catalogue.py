@@ -10,7 +10,7 @@ ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
 USUAL = Size(hooks=1200, payments=400, works=600, chords=30, seconds=20)
 BRIEF = Size(hooks=300, payments=100, works=240, chords=8, seconds=8)
 LONG = USUAL.times(2)
-STORM = Size(hooks=50_000, payments=10_000, works=6_000, chords=300, seconds=270)
+STORM = Size(hooks=50_000, payments=10_000, works=6_000, chords=300, seconds=255)
 SMALL_STORM = Size(hooks=1500, payments=500, works=400, chords=15, seconds=15)
 ASYNCHRONOUS = "what the dead master had acknowledged and not yet sent is lost: replication is asynchronous"
 

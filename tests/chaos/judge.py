@@ -10,7 +10,7 @@ from runner import JobState
 from runner.demo.ledger import read_ledger
 
 from .load import cents_of, order_of
-from .stage import Stage
+from .stage import OPEN_STATES, Stage
 from .tasks import Event
 
 RESUME_S = 5.0
@@ -126,7 +126,8 @@ def _payments(stage: Stage, figures: Counter[str], told: list[str]) -> None:
     states = {order_of(number): stage.states.get(order_of(number)) for number in numbers}
     figures["payments acknowledged"] = len(numbers)
     figures["charged twice"] = len(book.charged_twice)
-    ours = [line for line in book.mismatches(states) if not line.endswith("not ours")]
+    settled = {order: said for order, said in states.items() if said and said["status"] not in OPEN_STATES}
+    ours = [line for line in book.mismatches(settled) if not line.endswith("not ours")]
     figures["mismatches"] = len(ours)
     told += ours[:5]
     for number in numbers:
@@ -135,11 +136,16 @@ def _payments(stage: Stage, figures: Counter[str], told: list[str]) -> None:
         if state is not None and state["status"] == "succeeded" and charge is not None:
             figures["payments charged"] += 1
             figures["mismatches"] += charge.amount_minor != cents_of(number)
+            continue
+        job = stage.state_of("payments", number)
+        if job is JobState.DEAD:
+            figures["payments dead"] += 1
+        elif job is not JobState.UNKNOWN and not job.is_terminal:
+            figures["not ended in time"] += 1
         elif state is None and charge is None:
-            figures["payments lost"] += stage.state_of("payments", number) is not JobState.DEAD
+            figures["payments lost"] += 1
         else:
             figures["payments left to a person"] += 1
-    figures["payments dead"] = sum(stage.state_of("payments", n) is JobState.DEAD for n in numbers)
 
 
 def _jobs(stage: Stage, events: list[Event], figures: Counter[str]) -> None:
@@ -154,7 +160,9 @@ def _jobs(stage: Stage, events: list[Event], figures: Counter[str]) -> None:
     figures["jobs that ran to the end twice"] = sum(count > 1 for count in ends.values())
     for number, job in numbers.items():
         state = stage.state_of("works", number)
-        figures["jobs dead"] += state is JobState.DEAD
+        if state is JobState.DEAD:
+            info: Any = stage.watch and stage.watch.infos[job.id]
+            figures[f"jobs dead of {info.error.get('reason') or info.error.get('type')}"] += 1
         if state is JobState.UNKNOWN:
             figures["jobs done, our word lost" if ends[job.id] else "jobs lost"] += 1
         elif not state.is_terminal:

@@ -8,6 +8,7 @@
 | `swallow(n)` | a script is sent on and executed; its reply is dropped and the connection closed; n times |
 | `hold()` | half open: connections stay, also new ones, and nothing goes through |
 | `flow()` | held bytes go on late, or their connections are reset: the seed says which |
+| `calm()` | everything goes through again |
 | `refuse()` | all connections are reset, and new ones refused; `accept()` ends it |
 """
 
@@ -108,6 +109,14 @@ class Proxy:
     def is_swallowing(self) -> bool:
         """Whether replies are still to be swallowed."""
         return self._to_swallow > 0
+
+    async def calm(self) -> None:
+        """End every fault, also those that wait for their moment."""
+        self._to_swallow = 0
+        self.latency_s = self.jitter_s = 0.0
+        self.drips = False
+        self._flows.set()
+        await self.accept()
 
     def hold(self) -> None:
         self._flows.clear()

@@ -11,9 +11,10 @@ from random import Random
 
 from .judge import RESUME_S, STARTS_AGAIN_S, Outcome, judge
 from .load import Size
-from .stage import Stage, opened
+from .opening import opened
+from .stage import Stage
 
-SETTLE_S = 90.0
+SETTLE_S = 150.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ async def perform(scenario: Scenario, seed: int, *, short: bool) -> Outcome:
     ) as stage:
         loading = asyncio.create_task(stage.load.run())
         await scenario.play(stage, scenario.faults[short])
+        for proxy in (stage.proxy, stage.to_receiver, stage.to_gateway):
+            if proxy is not None:
+                await proxy.calm()
         await loading
         await stage.settle(SETTLE_S)
         outcome = judge(stage, scenario.unpromised)

@@ -22,10 +22,11 @@ from runner.wire.keys import keys_of
 
 from .gauge import files_of, readings, rss_of
 from .load import Size
+from .opening import opened
 from .slope import HOUR_S, Trend, is_flat
 from .soak_balance import Balance, balance_of
 from .soak_report import page, text
-from .stage import Stage, opened
+from .stage import Stage
 
 A_SECOND = Size(hooks=50, payments=5, works=50, chords=2, seconds=1)
 OPTIONS = ("--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-min-size", "16mb")
