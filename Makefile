@@ -2,11 +2,12 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants test-cluster check format docs arq-suite chaos chaos-short bench bench-peers clean
+.PHONY: help install demo test simulate mutants test-cluster check format docs arq-suite chaos chaos-short soak bench bench-peers clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BENCH ?= noop
+HOURS ?= 1
 PEERS ?=
 SCALE ?= full
 ROUNDS ?= 3
@@ -56,6 +57,9 @@ chaos: $(INSTALLED) ## break everything under load, 20 minutes; ledgers are comp
 
 chaos-short: $(INSTALLED) ## the same in 3 minutes
 	@$(BIN)/python -m tests.chaos --short
+
+soak: $(INSTALLED) ## load for HOURS=1 with outages in the middle: what must stay flat? report in .runner/soak.html
+	@$(BIN)/python -m tests.chaos.soak --hours $(HOURS)
 
 bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|payments|enqueue|dashboard
 	@$(BIN)/runner bench $(BENCH)

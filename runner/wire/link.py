@@ -150,7 +150,7 @@ class Link:
             is_left = isinstance(connection, Seeking) and not await connection.is_named()
             if is_left and self._connection is connection:
                 self._break(RedisTimeoutError("the server is silent, and another is master now"))
-        except (RedisError, OSError, TimeoutError):
+        except BROKEN:
             return  # the time limit decides
         finally:
             self._doubting = None
