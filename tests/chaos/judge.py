@@ -29,6 +29,7 @@ PROMISES: dict[str, str] = {
     "stale outcomes accepted": "jobs acknowledged",
     "fences that did not rise": "job starts",
     "chords lost": "chords acknowledged",
+    "ends that we do not know": "acknowledged in all",
     "not ended in time": "acknowledged in all",
     "chords fired twice": "chords acknowledged",
     "ticks twice": "ticks",
@@ -37,7 +38,7 @@ PROMISES: dict[str, str] = {
 }
 """What must be 0, and out of how many."""
 
-LOSSES = ("webhooks lost", "payments lost", "jobs lost", "chords lost")
+LOSSES = ("webhooks lost", "payments lost", "jobs lost", "chords lost", "ends that we do not know")
 REPEATS = ("jobs enqueued twice", "stale outcomes accepted", "fences that did not rise", "chords fired twice")
 """What a server that has lost acknowledged writes may do again."""
 
@@ -115,7 +116,7 @@ def _webhooks(stage: Stage, figures: Counter[str]) -> None:
         elif number not in first:
             figures["webhooks lost"] += 1
         elif state is JobState.UNKNOWN:
-            figures["webhooks delivered, our word lost"] += 1
+            figures["ends that we do not know"] += 1
         else:
             figures["webhooks delivered"] += 1
 
@@ -164,7 +165,7 @@ def _jobs(stage: Stage, events: list[Event], figures: Counter[str]) -> None:
             info: Any = stage.watch and stage.watch.infos[job.id]
             figures[f"jobs dead of {info.error.get('reason') or info.error.get('type')}"] += 1
         if state is JobState.UNKNOWN:
-            figures["jobs done, our word lost" if ends[job.id] else "jobs lost"] += 1
+            figures["ends that we do not know" if ends[job.id] else "jobs lost"] += 1
         elif not state.is_terminal:
             figures["not ended in time"] += 1
         if state is JobState.SUCCEEDED:
