@@ -1,6 +1,7 @@
 """How long each page of the dashboard takes over a million jobs, asked in this process."""
 
 import asyncio
+import gc
 import statistics
 import time
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ PATHS = {
 
 FIGURES = {
     **{f"{name} p50": Kind("ms", "< 100") for name in PATHS},
-    **{f"{name} slowest": Kind("ms") for name in PATHS},
+    **{f"{name} slowest": Kind("ms", "< 100") for name in PATHS},
 }
 
 
@@ -102,6 +103,7 @@ async def _ask(url: str) -> Sample:
     figures: Sample = {}
     async with runner, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         await _call(runner)
+        gc.freeze()  # as ``runner dashboard`` does
         for name, path in PATHS.items():
             took = [await _time(client, f"/{path}") for _ in range(ASKED)][1:]
             figures[f"{name} p50"] = statistics.median(took)

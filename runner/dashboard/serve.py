@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Generator
@@ -35,6 +36,7 @@ class _Server(uvicorn.Server):
 
 async def serve(app: Starlette, listening: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C."""
+    gc.freeze()  # what is imported stays: walking over it again and again made single pages 50 ms slower
     config = uvicorn.Config(
         app,
         lifespan="off",

@@ -70,13 +70,21 @@ class FleetEndpoint:
     def _note_address(self, address: tuple[str, int]) -> None:
         self.address = address
 
-    async def _ask_all(self, path: str) -> list[Said]:
-        """Ask every process that serves and stays, in the order of their places."""
+    async def _ask_all(self, path: str, *, first: str = "", most: int | None = None) -> list[Said]:
+        """Ask every process that serves and stays, in the order of their places.
+
+        Args:
+            path: what they are asked.
+            first: what the first one is asked instead.
+            most: no more than so many are asked.
+        """
         staying = [each for each in self._fleet.processes.values() if each.is_ready and not each.is_retiring]
-        staying.sort(key=lambda each: each.place)
+        staying = sorted(staying, key=lambda each: each.place)[:most]
+        paths = [first or path, *[path] * len(staying)]
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            return await asyncio.gather(*(self._ask(session, each, path) for each in staying))
+            asking = (self._ask(session, each, path) for each, path in zip(staying, paths, strict=False))
+            return await asyncio.gather(*asking)
 
     async def _ask(self, session: aiohttp.ClientSession, process: Process, path: str) -> Said:
         url = f"http://{self._asked_at}:{self._port + process.place}/{path}"
@@ -87,7 +95,10 @@ class FleetEndpoint:
             return Said(process, 0, "")
 
     async def _metrics(self) -> Answer:
-        said = await self._ask_all("metrics")
+        """One process asks the server how the queues stand; all do, when that one does not answer."""
+        said = await self._ask_all("process-metrics", first="metrics")
+        if said and said[0].status != 200:
+            said = await self._ask_all("metrics")
         text = together({each.process.place: each.text for each in said if each.status == 200})
         own = _own(self._fleet, sum(each.status == 200 for each in said))
         return Answer(200, TEXT_FORMAT, (text + own).encode())
@@ -109,9 +120,10 @@ class FleetEndpoint:
 
     async def _scale(self) -> Answer:
         """Every process says the same of the server: the first answer will do."""
-        for each in await self._ask_all("scale"):
-            if each.status == 200:
-                return told(json.loads(each.text), is_well=True)
+        for most in (1, None):
+            for each in await self._ask_all("scale", most=most):
+                if each.status == 200:
+                    return told(json.loads(each.text), is_well=True)
         return told({"error": "no process could ask the server"}, is_well=False)
 
 

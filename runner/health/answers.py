@@ -24,7 +24,8 @@ class Answers:
     """Answers for one process, by the last part of the address.
 
     Attributes:
-        by_name: ``metrics``, ``healthz``, ``readyz`` and ``scale``, each a call that gives its answer.
+        by_name: ``metrics``, ``process-metrics``, ``healthz``, ``readyz`` and ``scale``, each a call that
+            gives its answer.
     """
 
     def __init__(self, health: Health, *, needs_worker: bool) -> None:
@@ -38,6 +39,7 @@ class Answers:
         self._needs_worker = needs_worker
         self.by_name: Mapping[str, Callable[[], Awaitable[Answer]]] = {
             "metrics": self._metrics,
+            "process-metrics": self._process_metrics,
             "healthz": self._healthz,
             "readyz": self._readyz,
             "scale": self._scale,
@@ -45,6 +47,10 @@ class Answers:
 
     async def _metrics(self) -> Answer:
         return Answer(200, TEXT_FORMAT, (await self._health.metrics_text()).encode())
+
+    async def _process_metrics(self) -> Answer:
+        """What is of the server is the same in every process: one of many is enough to be asked for it."""
+        return Answer(200, TEXT_FORMAT, self._health.process_metrics_text().encode())
 
     async def _healthz(self) -> Answer:
         """A loop that is stuck does not answer; one that answers may have lost its worker."""

@@ -114,6 +114,15 @@ class Health:
             return self.meter.text(None)
         return self.meter.text(_gauges(found))
 
+    def process_metrics_text(self) -> str:
+        """Give the metrics of this process alone: the server is not asked.
+
+        Raises:
+            MissingExtra: prometheus-client is not installed.
+        """
+        self.meter.start()
+        return self.meter.own_text()
+
     async def readiness(self) -> Readiness:
         """Say whether this process can be given work: the server answers, and its workers claim.
 

@@ -106,21 +106,25 @@ class Meter:
             end()
         self._lag, self._ends = None, []
 
+    def own_text(self) -> str:
+        """Give what is of this process alone, in Prometheus' text format."""
+        self._child("runner_jobs_in_flight").set(sum(len(worker.tasks) for worker in self._workers))
+        self._child("runner_slots").set(sum(worker.max_jobs for worker in self._workers))
+        return self._generate(self._registry).decode()
+
     def text(self, queues: Mapping[str, Mapping[str, float]] | None) -> str:
-        """Give Prometheus' text format.
+        """Give that, and what is of the server.
 
         Args:
             queues: by metric of QUEUE_METRICS, its values by queue; None: the server did not answer.
         """
-        self._child("runner_jobs_in_flight").set(sum(len(worker.tasks) for worker in self._workers))
-        self._child("runner_slots").set(sum(worker.max_jobs for worker in self._workers))
         registry = self._new_registry()
         self._make("runner_server_up", METRICS["runner_server_up"], registry).set(queues is not None)
         for name, values in (queues or {}).items():
             gauge = self._make(name, QUEUE_METRICS[name], registry)
             for queue, value in values.items():
                 gauge.labels(queue).set(value)
-        return (self._generate(self._registry) + self._generate(registry)).decode()
+        return self.own_text() + self._generate(registry).decode()
 
     @property
     def is_counting(self) -> bool:

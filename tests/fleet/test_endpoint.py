@@ -52,7 +52,7 @@ async def open_port(endpoint: Any, wait_until: Any, *arguments: Any) -> Any:
 async def fleet(redis_url: str, wait_until: Any, free_ports: Any) -> Any:
     """A parent's port, and one real worker with a port of its own in place 1."""
     given = {"redis": {"url": redis_url}, "tasks": (), "worker": {"queues": {"default": 1}, "grace": 0}}
-    runner, port = Runner(Settings.model_validate(given), tasks=[fine]), free_ports(3)
+    runner, port = Runner(Settings.model_validate(given), tasks=[fine]), free_ports(5)
     known = SimpleNamespace(processes={101: process(1)}, policy=SimpleNamespace(processes=1))
     async with runner, runner.worker():
         own = Endpoint(runner.health, host="127.0.0.1", port=port + 1)
@@ -95,6 +95,26 @@ async def test_the_parent_answers_for_its_processes(fleet: Any) -> None:
     assert (alive.status_code, alive.json()) == (200, {"alive": True, "reasons": []})
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
     assert (scale.status_code, scale.json()["backlog"]) == (200, 0)
+
+
+async def test_one_process_of_many_asks_the_server_for_the_queues(fleet: Any, wait_until: Any) -> None:
+    """A scrape, and a question of an autoscaler, cost as many scripts with three processes as with one."""
+    health, at = fleet.runner.health, int(fleet.http.base_url.port)
+    fleet.known.processes |= {103: process(3), 104: process(4)}
+    asked: list[str] = []
+    execute = health._execute
+    health._execute = lambda: lambda *command: (asked.append(command[0]), execute()(*command))[1]
+    two, three = (Endpoint(health, host="127.0.0.1", port=at + n) for n in (3, 4))
+    async with open_port(two, wait_until, None), open_port(three, wait_until, None):
+        text = (await fleet.http.get("/metrics")).text
+        assert asked == ["EVALSHA"]
+        assert text.count("runner_queue_ready{") == 1
+        assert [f'runner_slots{{process="{n}"}}' in text for n in (1, 3, 4)] == [True] * 3
+        await fleet.http.get("/scale")
+        assert asked == ["EVALSHA"] * 2
+        fleet.known.processes[101] = process(2)  # nothing answers there
+        assert 'runner_queue_ready{queue="default"} 0.0' in (await fleet.http.get("/metrics")).text
+        assert (await fleet.http.get("/scale")).status_code == 200
 
 
 async def test_the_parent_says_which_process_is_not_ready(fleet: Any) -> None:

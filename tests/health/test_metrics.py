@@ -198,7 +198,8 @@ async def test_gates_and_schedules_are_counted(measured, samples, wait_until):
             found = samples(await runner.health.metrics_text())
             return found if found.get(opened) else {}
 
-        found = await wait_until(read, "the gate opens")
+        await wait_until(read, "the gate opens")
+        found = samples(await runner.health.metrics_text())  # the queues are read before events are counted
         assert found['runner_queue_gates_held{queue="default"}'] == 1
         events.emit("schedule.ticked", schedule="nightly", tick_ms=1, late_ms=250, job_id="j")
         events.emit("schedule.missed", schedule="nightly", ticks=3, upto_ms=1)
