@@ -14,12 +14,16 @@ from chromium import Tab, chromium
 from runner import JobState, Runner
 from runner.dashboard import dashboard
 from runner.dashboard.serve import serve
+from runner.dashboard.watch import Watch
 
 HOSTILE = "\"><img src=x onerror='window.owned=1'><script>window.owned=1</script>\x1b[2J\u202e"
 
 
 @pytest.fixture
-async def url(runner: Runner) -> AsyncIterator[str]:
+async def url(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """Ticks come ten times as often as they do: the test waits for one."""
+    monkeypatch.setattr("runner.dashboard.app.EVERY_S", 0.2)
+    monkeypatch.setitem(Watch.look.__kwdefaults__, "max_age_s", 0.1)
     app = dashboard(runner)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(serve(app, listening))
@@ -35,7 +39,7 @@ async def text(tab: Tab) -> str:
 async def test_a_browser_looks_and_acts(
     runner: Runner, url: str, tasks: Any, work: Callable[[], Any]
 ) -> None:
-    """One session: live, charts, pause a queue, hostile jobs, replay a dead letter, replay many."""
+    """One session: live, charts, pause a queue, hostile jobs, replay one changed, replay many."""
     await runner.enqueue(tasks.deliver.using(key="d"), "https://a.example/", {"n": 1})
     await runner.enqueue(tasks.deliver.using(key="h"), HOSTILE, {HOSTILE: HOSTILE})
     await work()
@@ -61,9 +65,12 @@ async def test_a_browser_looks_and_acts(
         assert await tab.run("window.owned") is None
 
         await tab.open(f"{url}/job?id=d&queue=default")
-        await tab.run("document.querySelector('button.main').click()")
+        await tab.run("document.querySelector('a[href*=edit]').click()")
+        await tab.until("document.querySelector('textarea[name=\"value:payload\"]') !== null")
+        await tab.run("document.querySelector('textarea[name=\"value:payload\"]').value = '{\"n\": 2}'")
+        await tab.run("document.querySelector('form.edit button').click()")
         await tab.until("document.querySelector('.state.ready') !== null")
-        assert await runner.job("d").status() is JobState.READY
+        assert (await runner.inspector.job("d")).args == ["https://a.example/", {"n": 2}]
         await tab.run("document.querySelector('button.risk').click()")
         await tab.until("document.querySelector('.state.cancelled') !== null")
         assert tab.dialogs == ["Cancel this job?"]
