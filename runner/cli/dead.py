@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,7 +16,6 @@ import typer
 from ..app import Runner
 from ..dead_letters import DeadLetters, Edit, Filter, Tally
 from ..errors import NotDead, ReplayRefused
-from . import exit_code_of
 from .asking import confirm, refuse_unless
 from .connected import actor, run
 from .dead_options import (
@@ -39,6 +39,7 @@ from .dead_options import (
 )
 from .dead_view import as_plain, print_letter, print_letters
 from .meter import Meter
+from .telling import Json, each, tell_tally
 
 T = TypeVar("T")
 
@@ -102,13 +103,14 @@ def replay(
     args: Annotated[str | None, typer.Option(metavar="JSON", help="All positional arguments anew.")] = None,
     kwargs: Annotated[str | None, typer.Option(metavar="JSON", help="All keyword arguments anew.")] = None,
     rate: Annotated[str, typer.Option(metavar="N/s", help="At most so many: 50/s, 100/m.")] = "50/s",
-    dry_run: DryRun = False, cursor: Cursor = "", yes: Yes = False,
+    dry_run: DryRun = False, cursor: Cursor = "", yes: Yes = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Make dead letters jobs again: by id, or all that a filter wants, oldest first."""
     changes, pace = read_edit(edit, args, kwargs), read_rate(rate)
     wanted = filter_of(task, reason, error, host, text, since, until, destination)
     if ids:
-        _run(lambda dead: _each(ids, lambda one: dead.replay(one, queue=queue, edit=changes), "replayed"))
+        act_on = partial(_replay_one, queue=queue, edit=changes)
+        _run(lambda dead: _each(ids, partial(act_on, dead), "replayed", as_json))
         return
     if changes != Edit():
         msg = "--edit, --args and --kwargs change the letters that are named by id"
@@ -116,27 +118,30 @@ def replay(
     refuse_unless(everything or queue is not None or wanted != Filter(), "name ids, a filter, or --all")
 
     async def act(dead: DeadLetters) -> None:
-        total = (await dead.replay_many(wanted, queue=queue, cursor=cursor, dry_run=True)).matched
-        if dry_run or not total:
-            print(f"{total} would be replayed" if dry_run else "nothing to replay")
+        counts = await dead.replay_many(wanted, queue=queue, cursor=cursor, dry_run=True)
+        if dry_run or not (total := counts.matched):
+            _tell_none(counts, "replay", dry_run, as_json)
             return
         confirm(f"Replay {total} dead letters?", yes=yes)
         with Meter("replayed", total, resume="the same command and --cursor '{}'") as meter:
             tally = await dead.replay_many(
                 wanted, queue=queue, cursor=cursor, rate=pace, on_progress=meter.advance
             )
-        _close(tally, "replayed")
+        _close(tally, "replayed", as_json)
 
     _run(act)
 
 
 @app.command()
 def discard(
-    ids: Annotated[list[str], typer.Argument(metavar="ID…")], queue: Queue = None, yes: Yes = False
+    ids: Annotated[list[str], typer.Argument(metavar="ID…")],
+    queue: Queue = None,
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Delete single dead letters for good."""
     confirm(f"Delete {len(ids)} dead letters for good?", yes=yes)
-    _run(lambda dead: _each(ids, lambda one: dead.discard(one, queue=queue), "discarded"))
+    _run(lambda dead: _each(ids, lambda one: dead.discard(one, queue=queue), "discarded", as_json))
 
 
 @app.command()
@@ -144,22 +149,23 @@ def purge(
     task: Task = "", reason: Reason = "", error: Error = "", host: Host = "", text: Text = "",
     destination: Destination = "", queue: Queue = None, since: Since = None, until: Until = None,
     everything: All = False, dry_run: DryRun = False, cursor: Cursor = "", yes: Yes = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Delete all dead letters that a filter wants for good; the count has to be typed back."""
     wanted = filter_of(task, reason, error, host, text, since, until, destination)
     refuse_unless(everything or queue is not None or wanted != Filter(), "name a filter, or --all")
 
     async def act(dead: DeadLetters) -> None:
-        total = (await dead.purge(wanted, queue=queue, cursor=cursor, dry_run=True)).matched
-        if dry_run or not total:
-            print(f"{total} would be deleted" if dry_run else "nothing to delete")
+        counts = await dead.purge(wanted, queue=queue, cursor=cursor, dry_run=True)
+        if dry_run or not (total := counts.matched):
+            _tell_none(counts, "delete", dry_run, as_json)
             return
         confirm(
             f"{total} dead letters will be deleted for good. Type their number:", yes=yes, answer=str(total)
         )
         with Meter("deleted", total, resume="the same command and --cursor '{}'") as meter:
             tally = await dead.purge(wanted, queue=queue, cursor=cursor, on_progress=meter.advance)
-        _close(tally, "deleted")
+        _close(tally, "deleted", as_json)
 
     _run(act)
 
@@ -189,6 +195,7 @@ def export(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Of runner dead export.")],
+    as_json: Json = False,
 ) -> None:
     """Put exported dead letters back; a broken file is refused whole, with the number of its line."""
 
@@ -199,7 +206,7 @@ def import_(
     async def act(dead: DeadLetters) -> None:
         with Meter("imported") as meter:
             tally = await dead.restore(lines, name=str(file), on_progress=meter.advance)
-        _close(tally, "imported")
+        _close(tally, "imported", as_json)
 
     _run(act)
 
@@ -226,22 +233,27 @@ def _run(act: Callable[[DeadLetters], Awaitable[T]]) -> T:
     return run(inside)
 
 
-async def _each(ids: list[str], act: Callable[[str], Awaitable[None]], done: str) -> None:
-    """Do it to one letter after the other; what fails is told and the rest goes on."""
-    code = 0
-    for job_id in ids:
-        try:
-            await act(job_id)
-            print(f"{job_id} {done}")
-        except (NotDead, ReplayRefused) as error:
-            print(error, file=sys.stderr)
-            code = max(code, exit_code_of(error))
-    if code:
-        raise typer.Exit(code)
+async def _replay_one(dead: DeadLetters, job_id: str, *, queue: str | None, edit: Edit) -> None:
+    await dead.replay(job_id, queue=queue, edit=edit)
 
 
-def _close(tally: Tally, done: str) -> None:
-    print(f"{tally.done} {done}")
+async def _each(ids: list[str], act: Callable[[str], Awaitable[None]], done: str, as_json: bool) -> None:
+    async def one(job_id: str) -> str:
+        await act(job_id)
+        return f"{job_id} {done}"
+
+    await each(ids, one, (NotDead, ReplayRefused), as_json=as_json)
+
+
+def _tell_none(counts: Tally, verb: str, dry_run: bool, as_json: bool) -> None:
+    """Say how many there would be, or that there are none."""
+    past = {"replay": "replayed", "delete": "deleted"}[verb]
+    said = f"{counts.matched} would be {past}" if dry_run else f"nothing to {verb}"
+    tell_tally(counts, said, as_json=as_json, dry_run=dry_run)
+
+
+def _close(tally: Tally, done: str, as_json: bool) -> None:
+    tell_tally(tally, f"{tally.done} {done}", as_json=as_json)
     if tally.gone:
         print(f"{tally.gone} left out: there already, or somebody else was faster", file=sys.stderr)
     if tally.refused:

@@ -1,7 +1,6 @@
 """``runner jobs``: list, show, explain, cancel, retry, edit and signal jobs."""
 
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
@@ -10,7 +9,6 @@ from ..app import Runner
 from ..dead_letters import Edit
 from ..errors import ChangeRefused, ReplayRefused, UnknownJob
 from ..inspector import JobFilter
-from . import exit_code_of
 from .asking import confirm, refuse_unless, within
 from .connected import run
 from .dead_options import Cursor, DryRun, Queue, Yes, read_edit
@@ -19,6 +17,10 @@ from .inspecting import JOB_COLUMNS, detail_plain, job_plain, job_row, print_det
 from .meter import Meter
 from .showing import print_json, print_jsonl, print_table
 from .signal import signal
+from .telling import Json, each, tell, tell_tally
+
+PASSING = (UnknownJob, ChangeRefused, ReplayRefused)
+"""Errors of one job, which keep no other from being done."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 app.command()(signal)
@@ -83,24 +85,30 @@ app.command()(explain)
 def cancel(
     ids: Ids = None, task: Task = "", text: Text = "", queue: Queue = None,
     dry_run: DryRun = False, limit: Most = None, cursor: Cursor = "", yes: Yes = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Cancel jobs: by id, where a running one is asked to stop; or what waits in --queue, by task or text."""
     if ids:
-        run(lambda runner: _each(ids, lambda job_id: _cancel(runner, job_id, queue)))
+        run(lambda runner: each(ids, lambda one: _cancel(runner, one, queue), PASSING, as_json=as_json))
         return
     refuse_unless(queue is not None and bool(task or text), "name ids, or --queue with --task or --text")
-    sweep(queue or "", JobFilter(task, text), dry_run=dry_run, limit=limit, cursor=cursor, yes=yes)
+    sweep(
+        queue or "", JobFilter(task, text),
+        dry_run=dry_run, limit=limit, cursor=cursor, yes=yes, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command()
-def retry(ids: Annotated[list[str], typer.Argument(metavar="ID…")], queue: Queue = None) -> None:
+def retry(
+    ids: Annotated[list[str], typer.Argument(metavar="ID…")], queue: Queue = None, as_json: Json = False
+) -> None:
     """Let jobs start now: one that waits for its next attempt is due at once, a dead letter is replayed."""
 
     async def one(runner: Runner, job_id: str) -> str:
         was = await runner.queues.retry(job_id, queue=queue)
         return f"{job_id} is due now; it was {was}"
 
-    run(lambda runner: _each(ids, lambda job_id: one(runner, job_id)))
+    run(lambda runner: each(ids, lambda job_id: one(runner, job_id), PASSING, as_json=as_json))
 
 
 @app.command()
@@ -112,12 +120,13 @@ def edit(
     args: Annotated[str | None, typer.Option(metavar="JSON", help="All positional arguments anew.")] = None,
     kwargs: Annotated[str | None, typer.Option(metavar="JSON", help="All keyword arguments anew.")] = None,
     queue: Queue = None,
+    as_json: Json = False,
 ) -> None:
     """Change the arguments of a job that waits; they are checked against its task."""
     given = read_edit(changes, args, kwargs)
     refuse_unless(given != Edit(), "say what changes: --edit, --args or --kwargs")
     run(lambda runner: runner.queues.edit(job_id, given, queue=queue))
-    print(f"{job_id} changed")
+    tell(f"{job_id} changed", as_json=as_json, id=job_id, done=True)
 
 
 def sweep(
@@ -129,14 +138,16 @@ def sweep(
     cursor: str,
     yes: bool,
     counted: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Cancel what waits in a queue: count, ask, do; ``counted``: the count has to be typed back."""
 
     async def act(runner: Runner) -> None:
         queues = runner.queues
-        total = (await queues.purge(queue, wanted, cursor=cursor, dry_run=True)).matched
-        if dry_run or not total:
-            print(f"{total} would be cancelled" if dry_run else "nothing to cancel")
+        counts = await queues.purge(queue, wanted, cursor=cursor, dry_run=True)
+        if dry_run or not (total := counts.matched):
+            said = f"{counts.matched} would be cancelled" if dry_run else "nothing to cancel"
+            tell_tally(counts, said, as_json=as_json, dry_run=dry_run)
             return
         within(total, limit)
         question = f"{total} jobs that wait in {queue} will be cancelled."
@@ -146,7 +157,7 @@ def sweep(
             confirm(f"{question} Go on?", yes=yes)
         with Meter("cancelled", total, resume="the same command and --cursor '{}'") as meter:
             tally = await queues.purge(queue, wanted, cursor=cursor, on_progress=meter.advance)
-        print(f"{tally.done} cancelled")
+        tell_tally(tally, f"{tally.done} cancelled", as_json=as_json)
         if tally.gone:
             print(f"{tally.gone} left out: they had started, or were gone", file=sys.stderr)
 
@@ -162,16 +173,3 @@ async def _cancel(runner: Runner, job_id: str, queue: str | None) -> str:
         msg = f"there is no job '{job_id}' (any more)"
         raise UnknownJob(msg)
     return f"{job_id} was asked to stop" if job.state == "running" else f"{job_id} cancelled"
-
-
-async def _each(ids: list[str], act: Callable[[str], Awaitable[str]]) -> None:
-    """Do it to one job after the other; what fails is told and the rest goes on."""
-    code = 0
-    for job_id in ids:
-        try:
-            print(await act(job_id))
-        except (UnknownJob, ChangeRefused, ReplayRefused) as error:
-            print(error, file=sys.stderr)
-            code = max(code, exit_code_of(error))
-    if code:
-        raise typer.Exit(code)

@@ -19,6 +19,7 @@ from .inspecting import QUEUE_COLUMNS, SHARD_COLUMNS, queue_plain, queue_row, sh
 from .jobs import Most, Task, Text, sweep
 from .meter import LINE_EVERY_S
 from .showing import print_json, print_jsonl, print_table
+from .telling import Json, tell
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -53,15 +54,15 @@ def list_(
 
 
 @app.command()
-def pause(names: Names) -> None:
+def pause(names: Names, as_json: Json = False) -> None:
     """Keep jobs of these queues from starting, on all workers; what runs goes on, what comes waits."""
-    _each(names, lambda queues, name: queues.pause(name), "paused", "was paused already")
+    _each(names, lambda queues, name: queues.pause(name), "paused", "was paused already", as_json)
 
 
 @app.command()
-def resume(names: Names) -> None:
+def resume(names: Names, as_json: Json = False) -> None:
     """Let jobs of these queues start again."""
-    _each(names, lambda queues, name: queues.resume(name), "resumed", "was not paused")
+    _each(names, lambda queues, name: queues.resume(name), "resumed", "was not paused", as_json)
 
 
 @app.command()
@@ -69,6 +70,7 @@ def drain(
     name: Name,
     scheduled: Annotated[bool, typer.Option("--scheduled", help="Wait for jobs due later, too.")] = False,
     timeout: Annotated[str, typer.Option(metavar="5m", help="Give up after so long, with exit code 1.")] = "",
+    as_json: Json = False,
 ) -> None:
     """Wait until no job of a queue is ready or running; says on stderr how far it is."""
     try:
@@ -86,17 +88,21 @@ def drain(
     except TimeoutError:
         print(f"{name} is not empty after {timeout}", file=sys.stderr)
         raise typer.Exit(1) from None
-    print(f"{name} is empty")
+    tell(f"{name} is empty", as_json=as_json, queue=name, empty=True)
 
 
 @app.command()
 def purge(
     name: Name, task: Task = "", text: Text = "",
     dry_run: DryRun = False, limit: Most = None, cursor: Cursor = "", yes: Yes = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Cancel all that waits in a queue, or what a filter wants; the count has to be typed back."""
     wanted = JobFilter(task, text)
-    sweep(name, wanted, dry_run=dry_run, limit=limit, cursor=cursor, yes=yes, counted=True)
+    sweep(
+        name, wanted,
+        dry_run=dry_run, limit=limit, cursor=cursor, yes=yes, counted=True, as_json=as_json,
+    )  # fmt: skip
 
 
 class _Told:
@@ -114,11 +120,20 @@ class _Told:
         print(f"{queue.queue}: {counts}{paused}", file=sys.stderr)
 
 
-def _each(names: list[str], act: Callable[[Queues, str], Awaitable[bool]], done: str, already: str) -> None:
+def _each(
+    names: list[str],
+    act: Callable[[Queues, str], Awaitable[bool]],
+    done: str,
+    already: str,
+    as_json: bool,
+) -> None:
     async def inside(runner: Runner) -> None:
         queues = runner.queues
         queues.by = actor()
-        for name in names:
-            print(f"{name} {done if await act(queues, name) else already}")
+        found = [(name, await act(queues, name)) for name in names]
+        if as_json:
+            print_json([{"queue": name, "done": changed} for name, changed in found])
+        else:
+            print("\n".join(f"{name} {done if changed else already}" for name, changed in found))
 
     run(inside)

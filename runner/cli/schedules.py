@@ -13,13 +13,13 @@ from ..schedules.door import Schedules, Standing
 from .asking import read_json
 from .connected import run as run_connected
 from .showing import print_table
+from .telling import Json, tell
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 T = TypeVar("T")
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 COLUMNS = ("schedule", "task", "rule", "next", "made", "skipped", "missed")
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command("list")
@@ -55,21 +55,24 @@ def next_ticks(
 
 
 @app.command()
-def pause(name: Name) -> None:
+def pause(name: Name, as_json: Json = False) -> None:
     """Stop a schedule until it is resumed."""
-    print("paused" if _with(lambda door: door.pause(name)) else "it was paused already")
+    done = _with(lambda door: door.pause(name))
+    tell("paused" if done else "it was paused already", as_json=as_json, name=name, done=done)
 
 
 @app.command()
-def resume(name: Name) -> None:
+def resume(name: Name, as_json: Json = False) -> None:
     """Let a paused schedule go on from now."""
-    print("resumed" if _with(lambda door: door.resume(name)) else "it was not paused")
+    done = _with(lambda door: door.resume(name))
+    tell("resumed" if done else "it was not paused", as_json=as_json, name=name, done=done)
 
 
 @app.command()
-def run(name: Name) -> None:
+def run(name: Name, as_json: Json = False) -> None:
     """Make a job of it now; prints the job's id."""
-    print(_with(lambda door: door.run_now(name)))
+    job_id = _with(lambda door: door.run_now(name))
+    tell(str(job_id), as_json=as_json, name=name, job=job_id)
 
 
 @app.command()
@@ -84,19 +87,20 @@ def add(
     options: Annotated[
         str, typer.Option(help='JSON object of other options: {"overlap": "allow", "expires": "5m"}.')
     ] = "{}",
+    as_json: Json = False,
 ) -> None:
     """Make a schedule, or change the one of that name."""
     given = {**read_json("--options", options, dict), "args": read_json("--args", args, list)}
     given["kwargs"] = read_json("--kwargs", kwargs, dict)
     is_new = _with(lambda door: door.upsert(name, task=task, cron=cron, every=every or None, tz=tz, **given))
-    print("added" if is_new else "changed")
+    tell("added" if is_new else "changed", as_json=as_json, name=name, added=is_new)
 
 
 @app.command()
-def remove(name: Name) -> None:
+def remove(name: Name, as_json: Json = False) -> None:
     """Remove a schedule that was made at run time; jobs it made stay."""
     _with(lambda door: door.remove(name))
-    print("removed")
+    tell("removed", as_json=as_json, name=name, done=True)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from ..app import Runner
 from .asking import read_json
 from .connected import run
 from .dead_options import Queue
+from .telling import Json, tell
 
 
 def signal(
@@ -16,6 +17,7 @@ def signal(
     data: Annotated[str, typer.Argument(metavar="[JSON]", help="What the task gets.")] = "null",
     queue: Queue = None,
     key: Annotated[str | None, typer.Option(help="Names this signal: the same again is one.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Hand a signal to a job; one that waits for it goes on at once."""
     given: Any = read_json("the data", data)
@@ -25,4 +27,4 @@ def signal(
         await runner.signal(job_id, name, given, queue=held_in, key=key)
 
     run(send)
-    print(f"{job_id} has signal '{name}'")
+    tell(f"{job_id} has signal '{name}'", as_json=as_json, id=job_id, signal=name, done=True)

@@ -13,12 +13,12 @@ from ..app import Runner
 from ..workflow.handle import WorkflowInfo
 from ..workflow.standing import StepStanding
 from ..workflow.tree import Line, tree
+from .telling import Json, tell
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 T = TypeVar("T")
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command("list")
@@ -73,17 +73,14 @@ def show(
 
 
 @app.command()
-def retry(workflow: Id) -> None:
+def retry(workflow: Id, as_json: Json = False) -> None:
     """Let a workflow that failed or was cancelled go on from there."""
-    print(
-        "it goes on"
-        if _with(lambda runner: runner.workflow(workflow).retry())
-        else "there is nothing to retry"
-    )
+    done = _with(lambda runner: runner.workflow(workflow).retry())
+    tell("it goes on" if done else "there is nothing to retry", as_json=as_json, id=workflow, done=done)
 
 
 @app.command()
-def cancel(workflow: Id) -> None:
+def cancel(workflow: Id, as_json: Json = False) -> None:
     """Cancel a workflow: what waits does not begin, what runs is asked to stop; a saga is undone."""
 
     async def stop(runner: Runner) -> tuple[bool, bool]:
@@ -92,7 +89,8 @@ def cancel(workflow: Id) -> None:
 
     had_to, is_saga = _with(stop)
     done = "cancelled: what has happened is undone" if is_saga else "cancelled"
-    print(done if had_to else "it had ended already")
+    text = done if had_to else "it had ended already"
+    tell(text, as_json=as_json, id=workflow, done=had_to, undoes=had_to and is_saga)
 
 
 def _counts(info: WorkflowInfo) -> str:
