@@ -40,7 +40,9 @@ def check_settings(settings: Settings, registry: Registry) -> list[Finding]:
     if settings.redis.allow_unsafe_server:
         why = "redis.allow_unsafe_server: workers start on a server that may lose jobs"
         findings.append(Finding("settings", "warning", why, "redis.allow_unsafe_server = false"))
-    return findings or [Finding("settings", "ok", f"{len(registry)} tasks are known")]
+    return findings or [
+        Finding("settings", "ok", f"{len(registry)} task{'' if len(registry) == 1 else 's'} known")
+    ]
 
 
 def _workers(facts: Facts) -> Iterator[Finding]:

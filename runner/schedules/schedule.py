@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 from cronsim import CronSim, CronSimError
 
 from ..errors import InvalidTask
-from ..settings.units import parse_duration
+from ..settings.units import parse_duration, spell_duration
 
 CatchUp = Literal["latest", "all", "none"]
 Overlap = Literal["skip", "buffer_one", "allow"]
@@ -99,7 +99,7 @@ class IntervalRule:
         return at_ms + self.every_ms - (at_ms - self.anchor_ms) % self.every_ms
 
     def words(self) -> str:
-        return f"every {timedelta(milliseconds=self.every_ms)}"
+        return f"every {spell_duration(self.every_ms / 1000)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import Any, TypeVar, overload
 
 from ..errors import InvalidJob
 from ..parts import Chain, Group, OnError, Part
+from ..tasks import Task
 
 X = TypeVar("X")
 A = TypeVar("A")
@@ -99,6 +100,7 @@ def _checked(what: str, parts: Iterable[Any]) -> tuple[Part[Any, Any], ...]:
     for number, part in enumerate(made, 1):
         if not isinstance(part, Part):
             cure = "a part is a call, as task.call(…), or made by chain, group or chord"
-            msg = f"part {number} of the {what} is {part!r}; {cure}"
+            said = f"the task {part.name!r}" if isinstance(part, Task) else repr(part)[:200]
+            msg = f"part {number} of the {what} is {said}; {cure}"
             raise InvalidJob(msg)
     return made

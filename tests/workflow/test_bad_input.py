@@ -46,7 +46,11 @@ async def runner(redis_url):
     [
         (lambda: chain(), InvalidJob, "at least one part"),
         (lambda: group("abc"), InvalidJob, "part 1 of the group is 'a'"),
-        (lambda: chord([count.call("a")], total), InvalidJob, "part 1 of the chord is Task"),
+        (
+            lambda: chord([count.call("a")], total),
+            InvalidJob,
+            "part 1 of the chord is the task 'total'",
+        ),
         (lambda: chord([], total.call(), error="ignore"), InvalidJob, "'fail' or 'collect', not 'ignore'"),
         (lambda: unlisted.call(), InvalidTask, "'unlisted' is not registered"),
         (lambda: count.call(17), InvalidArguments, "argument 'text': expected str"),
