@@ -143,7 +143,7 @@ async def test_innocents_are_unharmed_whatever_runs_beside_them(yard: Any, tmp_p
     def blocks(ctx: Any) -> bool:
         return gate.wait(20)
 
-    how = ["exit", "segfault", "kill", "leak", "forked"]
+    how = ["exit", "segfault", "kill", "leak", f"forked {tmp_path / 'orphan'}"]
     options = {"isolation": IsolationOptions(processes=2, memory=200 * 2**20)}
     guilty = [await yard.put(shop.dies_first, each) for each in how]
     loops = await yard.put(shop.loops, str(tmp_path / "pid"))
@@ -155,6 +155,9 @@ async def test_innocents_are_unharmed_whatever_runs_beside_them(yard: Any, tmp_p
         worker = await yard.drain(shop.dies_first, shop.loops, blocks, innocent, options=options)
     finally:
         stop()
+    orphan = int((tmp_path / "orphan").read_text())
+    assert is_alive(orphan), "its parent's death was noticed while it lived"
+    os.kill(orphan, signal.SIGKILL)
     assert [await result(yard, job) for job in guilty] == [2] * 5
     assert await yard.state(loops) == "dead"
     assert await result(yard, blocked) is True

@@ -75,15 +75,17 @@ def dies_first(ctx: Any, how: str) -> int:
 
 
 def die(how: str) -> None:
+    how, _, path = how.partition(" ")
     match how:
         case "exit":
             os._exit(7)
         case "segfault":
             ctypes.string_at(0)
         case "forked":
-            if os.fork() == 0:
-                time.sleep(20)
-            os._exit(7)
+            if orphan := os.fork():
+                Path(path).write_text(str(orphan))
+                os._exit(7)
+            time.sleep(60)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "leak":
