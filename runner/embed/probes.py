@@ -39,7 +39,7 @@ class Probes:
         if scope["type"] != "http":
             msg = "these probes answer HTTP requests: mount them below an app that has the lifespan"
             raise RuntimeError(msg)
-        call = self._answers.by_name.get(scope["path"].rpartition("/")[2])
+        call = self._answers.by_name.get(scope["path"].rstrip("/").rpartition("/")[2])
         status, content_type, body = NOT_FOUND if call is None else await call()
         headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -29,7 +29,7 @@ def asked(app) -> httpx.AsyncClient:
 async def test_they_answer_below_any_prefix(runner):
     """The last part of the address counts, wherever it is mounted; HEAD has no body, others are not found."""
     async with runner, asked(Probes(runner)) as http:
-        ready, alive = await http.get("/internal/readyz"), await http.head("/healthz")
+        ready, alive = await http.get("/internal/readyz/"), await http.head("/healthz")
         metrics, scale, other = [await http.get(f"/a/b/{name}") for name in ("metrics", "scale", "secrets")]
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
     assert (alive.status_code, alive.content) == (200, b"")
