@@ -21,9 +21,9 @@ HOSTILE = "\"><img src=x onerror='window.owned=1'><script>window.owned=1</script
 
 @pytest.fixture
 async def url(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    """Ticks come ten times as often as they do: the test waits for one."""
-    monkeypatch.setattr("runner.dashboard.app.EVERY_S", 0.2)
-    monkeypatch.setitem(Watch.look.__kwdefaults__, "max_age_s", 0.1)
+    """Ticks come twice as often as they do: the test waits for one."""
+    monkeypatch.setattr("runner.dashboard.app.EVERY_S", 1.0)
+    monkeypatch.setitem(Watch.look.__kwdefaults__, "max_age_s", 0.9)
     app = dashboard(runner)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(serve(app, listening))
