@@ -12,8 +12,9 @@ awaited  In a trip of its own, before the outcomes are sent, because a refusal o
          but one connection, and where records and jobs may lie on different servers (layout ``tagged``).
 
 What is left: a server that took ends, has lost this script since (flushed, restarted) and has the one of
-outcomes again, by another worker. The end it refuses is sent again at once; a crash before that leaves the
-effect unknown, and whoever comes next with its key is told so (RECOVER): it is never repeated unseen.
+outcomes again, by another worker. The end it refuses is sent again at once, also by a worker that stops; a
+crash before that leaves the effect unknown, and whoever comes next with its key is told so (RECOVER): it is
+never repeated unseen.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ from ..wire.keys import Layout
 logger = logging.getLogger("runner.middleware")
 
 AGAIN_S = 1.0
+LAST_S = 5.0
+"""How long a worker that stops tries to write the ends of effects whose jobs are over."""
 
 
 class Endings:
@@ -79,7 +82,9 @@ class Endings:
                 _tell(some, verdicts)
 
     async def close(self) -> None:
-        """Send nothing again any more."""
+        """Send nothing again any more, once what was refused alone is written, or LAST_S are over."""
+        if self._rescuing is not None:
+            await asyncio.wait([self._rescuing], timeout=LAST_S)
         self._is_closed = True
         if self._rescuing is not None:
             self._rescuing.cancel()

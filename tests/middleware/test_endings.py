@@ -86,6 +86,18 @@ async def test_an_end_that_is_refused_alone_is_written_at_once(
     assert await is_done(redis, "c")
 
 
+async def test_a_worker_that_stops_writes_what_was_refused_alone(link: Link, redis: Redis) -> None:
+    """Its job is over and nobody would come again: the effect would look begun, and be made a second time."""
+    worker = Worker(link)
+    await worker.begin("a")
+    await worker.settle()
+    await redis.script_flush()
+    await worker.begin("b")
+    await worker.settle()
+    await worker.endings.close()
+    assert await is_done(redis, "b")
+
+
 async def test_after_a_refusal_outcomes_wait_again(link: Link, redis: Redis) -> None:
     """A broken connection took the end and its outcome along: the next round makes sure of the effect."""
     worker = Worker(link)
