@@ -9,7 +9,7 @@ from runner.tasks import Task
 from . import shop
 from .shop import LEASE_S
 
-CALM_AT_S = 18.0
+CALM_AT_S = 12.0
 """After this nothing bad happens any more."""
 MOST_WORKERS = 3
 
@@ -97,18 +97,18 @@ GENTLE = ("restart", "reset", "request", "reply", "flush")
 def plan_of(seed: int) -> Plan:
     """Draw one. Every tenth seed is without faults, every tenth one gentle."""
     rng = Random(f"plan {seed}")
-    jobs = [_job(rng, number) for number in range(rng.randint(6, 11))]
+    jobs = [_job(rng, number) for number in range(rng.randint(5, 10))]
     workers = rng.randint(2, MOST_WORKERS)
     is_gentle = seed % 10 == 1
     kinds = [kind for kind in FAULTS if kind in GENTLE or not is_gentle]
     weights = [FAULTS[kind] for kind in kinds]
-    count = 0 if seed % 10 == 0 else rng.randint(5, 12)
+    count = 0 if seed % 10 == 0 else rng.randint(4, 9)
     faults = [
         Fault(rng.uniform(0.5, CALM_AT_S - 2), kind, rng.randrange(workers), rng.random())
         for kind in rng.choices(kinds, weights, k=count)
     ]
     faults.sort(key=lambda fault: fault.at_s)
-    return Plan(jobs, faults, is_gentle or not faults, workers, rng.choice([0, 2, 3]), rng.uniform(0, 6))
+    return Plan(jobs, faults, is_gentle or not faults, workers, rng.choice([0, 0, 2, 3]), rng.uniform(0, 4))
 
 
 def _job(rng: Random, number: int) -> Wanted:
@@ -133,6 +133,6 @@ def _job(rng: Random, number: int) -> Wanted:
         options["delay"] = rng.uniform(0.5, 5)
     if rng.random() < 0.2:
         options["priority"] = rng.randrange(10)
-    at_s = rng.uniform(0, 9)
+    at_s = rng.uniform(0, 6)
     cancel_at_s = at_s + rng.uniform(0.01, 6) if rng.random() < 0.08 else 0.0
     return Wanted(at_s, key, task.using(**options), args, cancel_at_s, rng.random() < 0.4)

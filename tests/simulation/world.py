@@ -33,12 +33,9 @@ class Loop(asyncio.BaseEventLoop):
         self.world = world
         self.name = name
         self.ready: deque[asyncio.Handle] = deque()
-        self.timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self.is_dead = False
         self.paused_until = 0.0
         self.wall_ahead_ms = 0
-        self.slept: list[tuple[float, float]] = []
-        self._count = 0
 
     def time(self) -> float:
         return self.world.now_s
@@ -56,8 +53,7 @@ class Loop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
-        self._count += 1
-        heapq.heappush(self.timers, (when, self._count, timer))
+        self.world.schedule(when, self, timer)
         return timer
 
     def call_later(
@@ -66,7 +62,7 @@ class Loop(asyncio.BaseEventLoop):
         return self.call_at(self.world.now_s + delay, callback, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it in the heap: whoever meets it there passes over it."""
+        """Leave it where it is: whoever meets it there passes over it."""
 
     def get_debug(self) -> bool:
         return False
@@ -75,25 +71,9 @@ class Loop(asyncio.BaseEventLoop):
         if not self.is_dead and not self.world.is_over:
             self.world.trouble.append(f"{self.name}: {context.get('message')}: {context.get('exception')!r}")
 
-    def next_timer(self) -> float | None:
-        while self.timers and self.timers[0][2]._cancelled:
-            heapq.heappop(self.timers)
-        return self.timers[0][0] if self.timers else None
-
-    def wakes_at(self) -> float | None:
-        """Give when it has something to do; None: when something happens to it."""
-        if self.is_dead:
-            return None
-        due = self.world.now_s if self.ready else self.next_timer()
-        return None if due is None else max(due, self.paused_until)
-
     def turn(self) -> None:
-        """Run what is ready now, and what its timers say: one round of an event loop."""
-        now, timers, ready = self.world.now_s, self.timers, self.ready
-        while timers and timers[0][0] <= now:
-            handle = heapq.heappop(timers)[2]
-            if not handle._cancelled:
-                ready.append(handle)
+        """Run what is ready now: one round of an event loop."""
+        ready = self.ready
         events._set_running_loop(self)
         try:
             for _ in range(len(ready)):
@@ -127,7 +107,7 @@ class World:
         self.keeps_trace = keeps_trace
         self.trouble: list[str] = []
         self.is_over = False
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._agenda: list[tuple[float, int, Loop | None, Any]] = []
         self._count = 0
 
     def now_us(self) -> int:
@@ -143,8 +123,12 @@ class World:
 
     def at(self, when: float, happens: Callable[[], None]) -> None:
         """Let something happen, not in any process."""
+        self.schedule(when, None, happens)
+
+    def schedule(self, when: float, loop: Loop | None, what: Any) -> None:
+        """Keep a timer of a process, or what happens to all."""
         self._count += 1
-        heapq.heappush(self._events, (when, self._count, happens))
+        heapq.heappush(self._agenda, (when, self._count, loop, what))
 
     def after(self, seconds: float, happens: Callable[[], None]) -> None:
         self.at(self.now_s + seconds, happens)
@@ -152,12 +136,11 @@ class World:
     def kill(self, loop: Loop) -> None:
         loop.is_dead = True
         loop.ready.clear()
-        loop.timers.clear()
         self.loops.remove(loop)
 
     def pause(self, loop: Loop, seconds: float) -> None:
         loop.paused_until = self.now_s + seconds
-        loop.slept.append((self.now_s, loop.paused_until))
+        self.at(loop.paused_until, lambda: None)
 
     def note(self, *words: Any) -> None:
         if self.keeps_trace:
@@ -174,22 +157,20 @@ class World:
     def step(self, deadline_s: float) -> None:
         """Give somebody the turn, or let time go on."""
         now = self.now_s
-        due = [loop for loop in self.loops if (loop.ready and loop.paused_until <= now)]
+        due = [loop for loop in self.loops if loop.ready and loop.paused_until <= now]
         if due:
             self.turns += 1
             (due[0] if len(due) == 1 else self.rng.choice(due)).turn()
             return
-        next_s, who = (self._events[0][0], None) if self._events else (deadline_s + 1, None)
-        for loop in self.loops:
-            at = loop.wakes_at()
-            if at is not None and at < next_s:
-                next_s, who = at, loop
-        self.now_s = max(now, next_s)
-        if who is not None:
-            self.turns += 1
-            who.turn()
-        elif self._events and next_s <= deadline_s:
-            heapq.heappop(self._events)[2]()
+        if not self._agenda:
+            self.now_s = deadline_s + 1
+            return
+        when, _, loop, what = heapq.heappop(self._agenda)
+        self.now_s = max(now, when)
+        if loop is None:
+            what()
+        elif not loop.is_dead and not what._cancelled:
+            loop.ready.append(what)
 
     @contextlib.contextmanager
     def inside(self, loop: Loop) -> Generator[None]:
@@ -207,9 +188,8 @@ class World:
         for loop in self.loops:
             loop.is_dead = True
             loop.ready.clear()
-            loop.timers.clear()
         self.loops.clear()
-        self._events.clear()
+        self._agenda.clear()
 
 
 @contextlib.contextmanager
