@@ -223,9 +223,11 @@ class Simulation:
         error = main.exception()
         if error is not None and not isinstance(error, ServerError):
             self.ledger.blame(f"{name} ended with {error!r}")
+        if self.is_stopping:
+            return
         if error is not None or name in self.told_to_restart:
             self.world.after(0.5, lambda: self.start(number))
-        elif not self.is_stopping:
+        else:
             self.ledger.blame(f"{name} ended, and nobody told it to")
 
     async def _work(self, number: int, name: str) -> None:
