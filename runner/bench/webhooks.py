@@ -22,7 +22,17 @@ SLOW_IN_FLIGHT = 5
 SLOW_ROUNDS = 4
 """The slow receiver is sent four rounds of five times as many at once as the fast one."""
 
+SEVERAL = {
+    "one process rate": Kind("deliveries/s"),
+    "rate / one process": Kind("x", ">= 1.5 for two, on more than two cores"),
+    "workers' share": Kind("cores"),
+    "server's share": Kind("cores"),
+    "receiver's share": Kind("cores"),
+}
+"""With more than one process only."""
+
 FIGURES = {
+    **SEVERAL,
     "runner jobs": Kind("deliveries", "all"),
     "runner rate": Kind("deliveries/s"),
     "runner worker CPU": Kind("µs/delivery"),
@@ -48,6 +58,8 @@ def measure(stage: Stage, options: Options) -> Sample:
     with _receiver(stage, 0.0) as receiver:
         ours = _drain(stage, Ours(), receiver, options.jobs, options.concurrency, options.processes)
         sample = ours.sample(Ours.name)
+        if options.processes > 1:
+            sample |= _beside_one(stage, receiver, options, ours)
         for way in WAYS:
             sample |= _bare(stage, receiver, way, options, ours)
         for name in options.versus:
@@ -61,10 +73,14 @@ def measure(stage: Stage, options: Options) -> Sample:
 
 
 class _Receiver:
-    """The receiver's address, and what it has seen."""
+    """The receiver's address, what it has seen, and what that cost it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process: Process) -> None:
         self.url = f"http://127.0.0.1:{port}/hook"
+        self._process = process
+
+    def cpu_s(self) -> float:
+        return self._process.cpu_s() or 0.0
 
     def counts(self) -> dict[str, int]:
         with urllib.request.urlopen(self.url) as answer:  # noqa: S310 - our own receiver
@@ -75,7 +91,7 @@ class _Receiver:
 def _receiver(stage: Stage, delay_s: float) -> Generator[_Receiver]:
     arguments = ["runner.bench.receiver", str(delay_s)]
     with python(arguments, folder=stage.folder, name="receiver", environment={}, is_heard=True) as process:
-        yield _Receiver(int(_line(process)))
+        yield _Receiver(int(_line(process)), process)
 
 
 def _drain(stage: Stage, peer: Peer, receiver: _Receiver, jobs: int, slots: int, processes: int) -> Drained:
@@ -92,6 +108,23 @@ def _drain(stage: Stage, peer: Peer, receiver: _Receiver, jobs: int, slots: int,
         )
         raise RunnerError(msg)
     return drained
+
+
+def _beside_one(stage: Stage, receiver: _Receiver, options: Options, ours: Drained) -> Sample:
+    """Do the same with one process, and say who used the cores with several: the receiver is here, too."""
+    used = receiver.cpu_s()
+    again = _drain(stage, Ours(), receiver, options.jobs, options.concurrency, options.processes)
+    used, alone = (
+        receiver.cpu_s() - used,
+        _drain(stage, Ours(), receiver, options.jobs, options.concurrency, 1),
+    )
+    return {
+        "one process rate": alone.rate,
+        "rate / one process": (ours.rate + again.rate) / 2 / alone.rate,
+        "workers' share": (again.worker_cpu_s or 0) / again.seconds,
+        "server's share": again.server_cpu_s / again.seconds,
+        "receiver's share": used / again.seconds,
+    }
 
 
 def _bare(stage: Stage, receiver: _Receiver, way: str, options: Options, ours: Drained) -> Sample:

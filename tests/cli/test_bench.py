@@ -122,7 +122,7 @@ def test_webhooks_arrive_signed_at_a_receiver_of_its_own(bench, monkeypatch):
     monkeypatch.setattr(webhooks, "SLOW_S", 0.05)
     code, out, _ = bench("webhooks", "--jobs", "40", "--concurrency", "4", "--repeat", "1", "--json")
     found = figures(out)
-    assert (code, set(found)) == (0, set(BENCHES["webhooks"].figures) - STOCK)
+    assert (code, set(found)) == (0, set(BENCHES["webhooks"].figures) - STOCK - set(webhooks.SEVERAL))
     assert found["runner jobs"] == 40
     assert found["runner / bare post"] == pytest.approx(found["runner rate"] / found["bare post rate"])
 

@@ -18,16 +18,23 @@ from runner.fleet.process import resident_bytes
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("FLEET_KILLS", "2"))
-"""`FLEET_KILLS=20 make test` for the figure that docs/workers.md gives; each costs a second."""
+"""`FLEET_KILLS=20 make test` for the figure that docs/workers.md gives, in a fleet of four."""
+SIZE = 2 if KILLS == 2 else 4
+JOBS = 300 * SIZE
+ISOLATED = 0 if KILLS == 2 else 80
 TASKS = """
 import asyncio, os
-from runner import task
+from runner import backoff, task
 
 @task
 async def count(ctx, number: int) -> int:
     await asyncio.sleep(0.02)
     await ctx["redis"].sadd("runs", number)
     return os.getpid()
+
+@task(isolation="process", max_tries=50, retry=backoff.constant(0.05))
+def apart(ctx, number: int) -> int:
+    return number
 """
 
 
@@ -56,6 +63,16 @@ class Fleet:
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in found.split()]
 
+    def family(self) -> list[int]:
+        """Its workers, and the processes in which they run isolated tasks."""
+        found, parents = list[int](), [self.process.pid]
+        while parents:
+            path = Path(f"/proc/{parents[0]}/task/{parents.pop(0)}/children")
+            if path.exists():
+                found += (new := [int(pid) for pid in path.read_text().split()])
+                parents += new
+        return found
+
     def told(self, text: str) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         return text in self.log.read_text()
@@ -73,8 +90,8 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture
 def fleet(folder, redis_url, free_ports) -> Iterator[Fleet]:
-    port = free_ports(3)
-    started = Fleet(folder, redis_url, "--processes", "2", "--metrics", str(port))
+    port = free_ports(1 + SIZE)
+    started = Fleet(folder, redis_url, "--processes", str(SIZE), "--metrics", str(port))
     started.port = port
     yield started
     if started.process.poll() is None:
@@ -88,25 +105,32 @@ def registry():
     @task
     async def count(ctx, number: int) -> int: ...
 
-    return count
+    @task(isolation="process", max_tries=50)
+    def apart(ctx, number: int) -> int: ...
+
+    return count, apart
 
 
 async def test_no_job_is_lost_however_its_processes_are_killed(fleet, redis_url, wait_until) -> None:
-    """Under load: kill -9 of any worker, a rolling restart and a drain. Every job has run and ended."""
-    count, rng = registry(), random.Random(5)
-    await wait_until(lambda: fleet.told("2 workers serve"), "two serve")
-    async with Runner(Settings.model_validate({"redis": {"url": redis_url}}), tasks=[count]) as runner:
-        jobs = [await runner.enqueue(count, number) for number in range(600)]
+    """Under load: kill -9 of any process, a rolling restart and a drain. Every job has run and ended."""
+    (count, apart), rng = registry(), random.Random(5)
+    await wait_until(lambda: fleet.told(f"{SIZE} workers serve"), "they serve", 40)
+    async with Runner(Settings.model_validate({"redis": {"url": redis_url}}), tasks=[count, apart]) as runner:
+        jobs = [await runner.enqueue(count, number) for number in range(JOBS)]
+        isolated = [await runner.enqueue(apart, number) for number in range(ISOLATED)]
         for _ in range(KILLS):
             started = fleet.log.read_text().count("Starting worker")
-            os.kill(rng.choice(fleet.children()), signal.SIGKILL)
+            victim = rng.choice(fleet.family())
+            is_worker = victim in fleet.children()
+            os.kill(victim, signal.SIGKILL)
             restarted = lambda n=started: fleet.log.read_text().count("Starting worker") > n  # noqa: E731
-            await wait_until(restarted, "another serves", 40)
+            await wait_until(restarted if is_worker else lambda v=victim: not is_alive(v), "it is gone", 40)
         before = set(fleet.children())
         fleet.process.send_signal(signal.SIGHUP)
         pids = {await job.result(timeout=30) for job in jobs}
         await wait_until(lambda: not before & set(fleet.children()), "the generation has changed", 20)
-        assert await runner.client.execute("SCARD", "runs") == 600
+        assert [await job.result(timeout=60) for job in isolated] == list(range(ISOLATED))
+        assert await runner.client.execute("SCARD", "runs") == JOBS
         assert len(pids) >= 2, "one process did all the work"
     assert fleet.end() == 0
     assert "is killed" not in fleet.log.read_text(), "a worker did not drain by itself"
