@@ -34,8 +34,11 @@ R = TypeVar("R")
 
 PERFORMED = "performed"
 """Queue of the jobs that ``perform`` makes."""
-QUIET_S = 0.5
-"""When nothing has happened for so long, what is due waits for something else."""
+QUIET_LOOKS = 150
+"""When nothing has happened over so many looks, about half a second, what is due waits for something else.
+
+Not so many seconds: a machine that is held up would seem quiet.
+"""
 LOOK_S = 0.002
 STOLEN_MS = 15_000
 MOST_TICKS = 1000
@@ -228,19 +231,20 @@ class Kit:
         limit: int,
         until: Callable[[list[Ended]], bool],
     ) -> None:
-        loop = asyncio.get_running_loop()
-        quiet_at, seen = loop.time() + QUIET_S, 0
+        looks_left, seen, was_done = QUIET_LOOKS, 0, False
         while not self._doorway.is_process_dead and len(ended) <= limit:
             held = await claimed(self._look, queues, self._layout, at_least_s=float("-inf"))
             is_held = any(job.worker == worker.worker_name for job in held)
             if worker.tasks or len(ended) > seen:
-                quiet_at, seen = loop.time() + QUIET_S, len(ended)
+                looks_left, seen = QUIET_LOOKS, len(ended)
             elif not is_held and until(ended):
                 return
             ready = sum(depth.ready for depth in await depths(self._look, queues, self._layout))
             is_done = not is_held and not ready and not worker.tasks and len(ended) == seen
-            if is_done or loop.time() > quiet_at:
+            # Twice in a row: between the two questions a claim may have been made whose answer is under way.
+            if (is_done and was_done) or looks_left == 0:
                 return
+            looks_left, was_done = looks_left - 1, is_done
             await asyncio.sleep(LOOK_S)
 
     @contextlib.asynccontextmanager
