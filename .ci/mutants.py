@@ -14,6 +14,7 @@ import argparse
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -84,10 +85,11 @@ def main() -> int:
         verdicts = judge_all(copies, mutants)
     caught = sum(each.word == "caught" for each in verdicts)
     seconds = time.monotonic() - began
-    print(f"\n{caught} of {len(verdicts)} seeded bugs caught, in {seconds:.0f} s")
+    took = f"in {seconds:.0f} s, {sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]):.0f} s of CPU"
+    print(f"\n{caught} of {len(verdicts)} seeded bugs caught, {took}")
     if options.report:
         options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(report(verdicts, seconds))
+        options.report.write_text(report(verdicts, took))
     return 0 if caught == len(verdicts) else 1
 
 
@@ -192,7 +194,7 @@ def run_tests(copy: Path, tests: list[str], *, limit_s: float) -> tuple[int, str
     return done.returncode, done.stdout + done.stderr
 
 
-def report(verdicts: list[Verdict], seconds: float) -> str:
+def report(verdicts: list[Verdict], took: str) -> str:
     caught = sum(each.word == "caught" for each in verdicts)
     lines = [
         "# Seeded bugs",
@@ -201,7 +203,7 @@ def report(verdicts: list[Verdict], seconds: float) -> str:
         "the tests beside it failed. Why each bug is there stands in [tests/mutants](../../tests/mutants).",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores: "
-        f"**{caught} of {len(verdicts)} caught**, in {seconds:.0f} s.",
+        f"**{caught} of {len(verdicts)} caught**, {took}.",
         "",
         "| bug | is | caught by | s |",
         "| --- | --- | --- | ---: |",
