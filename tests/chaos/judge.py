@@ -163,7 +163,8 @@ def _jobs(stage: Stage, events: list[Event], figures: Counter[str]) -> None:
         state = stage.state_of("works", number)
         if state is JobState.DEAD:
             info: Any = stage.watch and stage.watch.infos[job.id]
-            figures[f"jobs dead of {info.error.get('reason') or info.error.get('type')}"] += 1
+            why = info.error.get("message") or info.error.get("type") or "a reason that is not recorded"
+            figures[f"jobs dead: {why}"] += 1
         if state is JobState.UNKNOWN:
             figures["ends that we do not know" if ends[job.id] else "jobs lost"] += 1
         elif not state.is_terminal:
