@@ -16,7 +16,7 @@ from .figures import Counts
 from .report import Played, page, text
 from .scenario import Outcome, Scenario, perform
 
-LIMIT_S = 300.0
+LIMIT_S = 600.0
 
 
 def main() -> int:

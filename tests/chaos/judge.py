@@ -134,15 +134,15 @@ def _payments(stage: Stage, figures: Counter[str], told: list[str]) -> None:
     for number in numbers:
         order, state = order_of(number), states[order_of(number)]
         charge = book.charges.get(order)
-        if state is not None and state["status"] == "succeeded" and charge is not None:
+        job = stage.state_of("payments", number)
+        if job is not JobState.UNKNOWN and not job.is_terminal:
+            figures["not ended in time"] += 1
+            told.append(f"{order}: its job is still {job}, the payment {state and state['status']}")
+        elif state is not None and state["status"] == "succeeded" and charge is not None:
             figures["payments charged"] += 1
             figures["mismatches"] += charge.amount_minor != cents_of(number)
-            continue
-        job = stage.state_of("payments", number)
-        if job is JobState.DEAD:
+        elif job is JobState.DEAD:
             figures["payments dead"] += 1
-        elif job is not JobState.UNKNOWN and not job.is_terminal:
-            figures["not ended in time"] += 1
         elif state is None and charge is None:
             figures["payments lost"] += 1
         else:
