@@ -42,6 +42,7 @@ def kill(simulation: "Simulation", fault: Fault) -> None:
         return
     world, opened = simulation.world, simulation.ledger.open
     world.kill(loop)
+    simulation.killed.add(loop.name)
     for key in [key for key, call in opened.items() if call.process == loop.name]:
         del opened[key]
     world.after(0.01, lambda: simulation.network.hang_up(loop))  # what it sent last is still on its way

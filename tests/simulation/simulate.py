@@ -83,6 +83,7 @@ class Simulation:
         self.cancelled: set[str] = set()
         self.flow_acknowledged = False
         self.results: dict[str, Any] = {}
+        self.killed: set[str] = set()
         self.told_to_restart: set[str] = set()
         self.client_is_done = self.is_stopping = False
         self._names = 0

@@ -100,6 +100,11 @@ class Witness:
                 self._ledger.lose(job.decode(), held.fence)
                 if held.until_ms > now and held.token != token:
                     self._blame(f"{job!r} was given away {held.until_ms - now} ms before its lease ended")
+            if (
+                job.startswith(b"flow:") and attempt == 1
+            ):  # a node may be made anew; its workflow then ends it
+                self.ends.pop(job, None)
+                self.spent[job] = 0
             if fence <= self.fences.get(job, 0):
                 self._blame(f"{job!r} got fence {fence} after {self.fences[job]}")
             if attempt != self.spent[job] + 1:
