@@ -79,6 +79,10 @@ def figures(out: str) -> dict[str, float]:
     return {name: figure["median"] for name, figure in report["figures"].items()}
 
 
+# CPU of so few jobs is less than what the kernel counts in.
+SHORTER_THAN_A_TICK = {f"{shards} worker CPU" for shards in ("one shard", "16 shards")}
+
+
 @pytest.mark.parametrize(
     ("name", "jobs", "concurrency"),
     [
@@ -100,7 +104,7 @@ def test_a_bench_measures_each_of_its_figures(bench, monkeypatch, name, jobs, co
     )
     found = figures(out)
     assert (code, set(found)) == (0, set(BENCHES[name].figures) - STOCK)
-    may_be_none = {"idle worker, commands", "thread - loop", "process - loop"}
+    may_be_none = {"idle worker, commands", "thread - loop", "process - loop", *SHORTER_THAN_A_TICK}
     assert {what for what, value in found.items() if value <= 0} <= may_be_none
     assert found.get("runner jobs", jobs) == jobs
     assert found.get("most in flight", jobs * 2) == jobs * 2
