@@ -49,7 +49,10 @@ class Client:
         return await queue.enqueue(task, **named)
 
     async def call(self, task: str) -> Any:
-        return await queue.apply(task, timeout=WAIT_S)
+        job = await self.one(task, [], 0)
+        if job is not None:
+            await job.refresh(WAIT_S)  # waits for a push; ``apply`` looks each half second
+        return job and job.result
 
 
 if __name__ == "__main__":
