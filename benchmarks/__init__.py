@@ -9,6 +9,7 @@
     growth.py       long queues, and jobs parked for later
     floor.py        the same without a queue: the server's commands, the requests
     book.py         what was seen, as numbers; kept as JSON
+    allocator.py    a program of its own: the same server with another allocator
     plan.py         how much of it; run.py goes through it, peer by peer, round after round
     figures.py      what is compared, and our own bars
     report.py       medians, ratios, what we win and lose; plots.py draws them
