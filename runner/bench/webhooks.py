@@ -24,7 +24,7 @@ SLOW_ROUNDS = 4
 
 SEVERAL = {
     "one process rate": Kind("deliveries/s"),
-    "rate / one process": Kind("x", ">= 1.5 for two, on more than two cores"),
+    "rate / one process": Kind("x", ">= 1.5 for two"),
     "workers' share": Kind("cores"),
     "server's share": Kind("cores"),
     "receiver's share": Kind("cores"),
