@@ -64,7 +64,7 @@ soak: $(INSTALLED) ## load for HOURS=1 with outages in the middle: what must sta
 bench: $(INSTALLED) ## measure; BENCH=noop|latency|sleep|webhooks|payments|enqueue|dashboard
 	@$(BIN)/runner bench $(BENCH)
 
-bench-peers: $(INSTALLED) ## measure beside other libraries, 25 minutes; PEERS=celery,rq SCALE=small|full ROUNDS=3
+bench-peers: $(INSTALLED) ## measure beside other libraries, 30 minutes; PEERS=celery,rq SCALE=small|full ROUNDS=3
 	@$(BIN)/python -m benchmarks --peers "$(PEERS)" --scale $(SCALE) --rounds $(ROUNDS)
 
 clean: ## remove .venv, caches and builds (the data in .runner stays)

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from .measures import Sample
 
 GIB = 1024**3
 NEARLY = 0.8
+FOLDERS = re.compile(r"(?:/[\w.+-]+)+/")
 
 
 @dataclass
@@ -50,8 +52,8 @@ class Book:
         _append(self.floor, sample)
 
     def note_trouble(self, peer: str, what: str) -> None:
-        """Write down what failed."""
-        self.troubles.setdefault(peer, []).append(what)
+        """Write down what failed, without the folders of this machine."""
+        self.troubles.setdefault(peer, []).append(FOLDERS.sub("", " ".join(what.split())))
 
     def note_backlog(self, peer: str, found: Long, wanted: int) -> None:
         """Write down a long queue; it counts as one of the wanted length when it nearly is."""

@@ -22,7 +22,7 @@ def test_the_report_tells_losses_as_plainly_as_wins(tmp_path: Path) -> None:
         book.note("BullMQ", {drained: value, enqueued: value * 2, started: 1.05})
     look = {"drain, jobs/s": 3000.0}
     book.note_backlog(OURS, Long(10_000, 250.0, [look] * 3), 10_000)
-    book.note_trouble("BullMQ", "webhooks, 2: too slow")
+    book.note_trouble("BullMQ", 'webhooks, 2: File "/some/where/here.py" too slow')
     write(book, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text()
     lost, even, won = (page.index(words) for words in ("We lose at", "Even (", "We win at"))
@@ -37,7 +37,7 @@ def test_the_report_tells_losses_as_plainly_as_wins(tmp_path: Path) -> None:
     )
     assert "4,000 [3,600–4,400]" in page
     assert "RQ is missing: it could not be installed: no" in page
-    assert "BullMQ, webhooks, 2: too slow" in page
+    assert 'BullMQ, webhooks, 2: File "here.py" too slow' in page
     assert "no-op drain, 1 process, jobs/s: 4,000 (bar >= 18,000): NOT MET" in page
     for plot in ("drain", "enqueue", "latency", "backlog"):
         assert f"(benchmarks-{plot}.svg)" in page
