@@ -180,8 +180,8 @@ class Fleet:
             self.kill9(name)
 
     def events(self) -> "list[Event]":
-        lines = self.ledger.read_text().split("\n")
-        return [Event.read(line) for line in lines if line]
+        *whole, _ = self.ledger.read_text().split("\n")  # the last one may be read while it is being written
+        return [Event.read(line) for line in whole]
 
 
 class Event(NamedTuple):
