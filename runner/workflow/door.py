@@ -65,18 +65,22 @@ class Workflows:
     async def list(self, which: Literal["all", "failed"] = "all", *, limit: int = 50) -> list[WorkflowInfo]:
         """List workflows, the newest first; those that are not kept any more are left out.
 
+        Each stands as its own state says: the lists of states are in other slots and follow a moment later.
+
         Args:
             which: ``failed``: those that failed or were cancelled.
             limit: how many of each state, at most.
         """
-        states = ("failed",) if which == "failed" else ("running", "failed", "ended")
+        states = ("running", "failed") if which == "failed" else ("running", "failed", "ended")
         execute, found = self.advancing.execute, dict[str, float]()
         for state in states:
             page = await execute("ZREVRANGE", workflows_in(state), 0, limit - 1, "WITHSCORES")
             found |= {page[i].decode(): float(page[i + 1]) for i in range(0, len(page), 2)}
-        names = sorted(found, key=lambda name: found[name], reverse=True)[:limit]
+        names = sorted(found, key=lambda name: found[name], reverse=True)
         infos = await asyncio.gather(*(self.workflow(name).info() for name in names), return_exceptions=True)
-        return [info for info in infos if isinstance(info, WorkflowInfo)]
+        kept = [info for info in infos if isinstance(info, WorkflowInfo)]
+        unwanted = ("running", "succeeded") if which == "failed" else ()
+        return [info for info in kept if info.state not in unwanted][:limit]
 
     async def start(
         self,

@@ -3,6 +3,7 @@
 import pytest
 
 from runner import Context, InvalidArguments, InvalidJob, InvalidTask, PayloadTooLarge, Runner, task
+from runner.wire.keys import workflows_in
 from runner.workflow.failure import UnknownWorkflow, WorkflowFailed
 from runner.workflow.plan import chain, chord, group
 
@@ -111,3 +112,16 @@ async def test_a_worker_runs_workflows_to_their_results(runner):
         assert failed.value.node == "0"
         assert [info.id for info in await runner.workflows.list("failed")] == [large.id]
         assert {info.id for info in await runner.workflows.list()} == {flow.id, large.id}
+
+
+async def test_a_list_tells_each_workflow_s_own_state(runner):
+    """The lists of states follow a moment after a workflow's end: what is told is what its own state says."""
+    failed = await runner.start(count.call("a"))
+    await failed.cancel()
+    execute = runner.workflows.advancing.execute
+    await execute("ZREM", workflows_in("failed"), failed.id)
+    await execute("ZADD", workflows_in("running"), 1, failed.id)
+    running = await runner.start(count.call("a"))
+    await execute("ZADD", workflows_in("failed"), 2, running.id)
+    assert [info.id for info in await runner.workflows.list("failed")] == [failed.id]
+    assert {info.id for info in await runner.workflows.list()} == {failed.id, running.id}
