@@ -90,9 +90,12 @@ def checked_queue(queue: Any) -> str:
         ValueError: says what a name may be.
     """
     is_text = _is_text(queue, LONGEST_QUEUE) and not any(c in "{}" or c.isspace() for c in queue)
-    if not is_text or whole(queue) != queue:
-        what = f"text of 1 to {LONGEST_QUEUE} characters without spaces and braces, and not of a shard"
+    if not is_text:
+        what = f"text of 1 to {LONGEST_QUEUE} characters without spaces and braces"
         msg = f"a queue's name is {what}, not {_short(queue)}"
+        raise ValueError(msg)
+    if (of := whole(queue)) != queue:
+        msg = f"{queue!r} names a shard (~ and a number): the queue is {of!r}, which chooses one itself"
         raise ValueError(msg)
     return queue
 

@@ -67,7 +67,7 @@ def test_a_function_judges_errors() -> None:
         ({"timeout": float("nan")}, "finite number of seconds, zero or more, not nan"),
         ({"timeout": 5, "soft_timeout": 5}, "soft_timeout (5 s) must be shorter than timeout (5 s)"),
         ({"queue": ""}, "a queue's name is text of 1 to 200 characters"),
-        ({"queue": "two words"}, "without spaces and braces, and not of a shard, not 'two words'"),
+        ({"queue": "two words"}, "without spaces and braces, not 'two words'"),
         ({"name": ""}, "name= must be printable text, not ''"),
         ({"name": "a\nb"}, "name= must be printable text"),
         ({"tiemout": 5}, "unexpected keyword argument 'tiemout'"),
@@ -108,7 +108,7 @@ def test_using_gives_a_copy_and_leaves_the_task_alone() -> None:
         ({"key": 17}, "a key is text of 1 to 1024 characters without control characters, not 17"),
         ({"key": "a\nb"}, "not 'a\\nb'"),
         ({"key": "\ud800"}, "not '\\ud800'"),
-        ({"queue": "{bulk}"}, "without spaces and braces, and not of a shard, not '{bulk}'"),
+        ({"queue": "{bulk}"}, "without spaces and braces, not '{bulk}'"),
     ],
 )
 def test_a_placement_that_cannot_be_is_refused(placed: dict, complaint: str) -> None:

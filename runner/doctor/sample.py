@@ -48,14 +48,9 @@ async def read_sample(execute: Execute, keys: Keys, others: Sequence[str] = ()) 
     _, named = await scripts.page(keys, limit=MAX_PAGE)
     ids = [job.job_id for job in named]
     _, rows = await scripts.rows(keys, ids) if ids else (0, [])
-    left = await asyncio.gather(
-        *(execute("PTTL", keys.job(row.job_id.decode(errors="replace"))) for row in rows)
-    )
-    held = await execute("HRANDFIELD", keys.running, MAX_PAGE)
-    leases = await asyncio.gather(
-        *(execute("EXISTS", keys.lease(each.decode(errors="replace"))) for each in held)
-    )
-    texts = [row.job_id.decode(errors="replace") for row in rows]
+    rows = [row for row in rows if row.due_ms is not None]  # others have ended since they were named
+    left = await asyncio.gather(*(execute("PTTL", keys.job(_text(row.job_id))) for row in rows))
+    texts = [_text(row.job_id) for row in rows]
     return Sample(
         queue=keys.name,
         looked=len(rows),
@@ -63,9 +58,26 @@ async def read_sample(execute: Execute, keys: Keys, others: Sequence[str] = ()) 
         expiring=tuple(text for text, ms in zip(texts, left, strict=True) if ms >= 0),
         pickled=sum(row.head[:1] == b"\x80" for row in rows),
         tasks=Counter(task_in(row.head) for row in rows if row.size),
-        leaseless=leases.count(0),
+        leaseless=await _leaseless(execute, keys),
         doubled=await _doubled(execute, keys.queue, ids, (keys.dead, *others)),
     )
+
+
+async def _leaseless(execute: Execute, keys: Keys) -> int:
+    """Count running jobs without a lease; asked again in one step, as one may have ended meanwhile."""
+    held = await execute("HRANDFIELD", keys.running, MAX_PAGE)
+    leases = await asyncio.gather(*(execute("EXISTS", keys.lease(_text(each))) for each in held))
+    count = 0
+    for job_id in (each for each, lease in zip(held, leases, strict=True) if not lease):
+        still = await asyncio.gather(
+            execute("HEXISTS", keys.running, job_id), execute("EXISTS", keys.lease(_text(job_id)))
+        )
+        count += still == [1, 0]
+    return count
+
+
+def _text(job_id: bytes) -> str:
+    return job_id.decode(errors="replace")
 
 
 async def _doubled(
@@ -80,5 +92,5 @@ async def _doubled(
                 continue
             both = await asyncio.gather(execute("ZSCORE", place, job_id), execute("ZSCORE", queue, job_id))
             if None not in both:
-                found[job_id.decode(errors="replace")] = place
+                found[_text(job_id)] = place
     return found

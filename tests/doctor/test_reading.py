@@ -5,6 +5,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from runner.client import Client
 from runner.doctor import check_project, check_server, read_facts
+from runner.doctor.sample import read_sample
 from runner.wire.keys import keys_of
 
 
@@ -75,6 +76,25 @@ async def test_a_job_that_stands_in_two_places_is_found(redis: AsyncRedis) -> No
         {"a": default.dead, "b": bulk.queue},
         {"b": default.queue},
     ]
+
+
+async def test_a_job_that_ends_while_the_doctor_looks_is_not_lost(redis: AsyncRedis) -> None:
+    """It was named, and is gone at the second look: nothing is said of it, neither payload nor lease."""
+    keys, client = keys_of("default"), Client(redis.connection_pool)
+    await redis.zadd(keys.queue, {"ended": 1, "lost": 1})
+    await redis.hset(keys.running, mapping={"ended": "t", "lost": "t"})
+
+    async def execute(*command: object) -> object:
+        answer = await client.execute(*command)
+        if command[0] == "HRANDFIELD":
+            await redis.hdel(keys.running, "ended")
+        elif keys.queue in command:
+            await redis.zrem(keys.queue, "ended")
+        return answer
+
+    sample = await read_sample(execute, keys)
+    await client.close()
+    assert (sample.looked, sample.missing, sample.leaseless) == (1, ("lost",), 1)
 
 
 async def test_a_project_in_good_order_has_only_gains() -> None:

@@ -214,7 +214,7 @@ async def test_a_full_queue_waits_for_room_in_any_shard(sharded: Any) -> None:
 
 async def test_a_shard_is_no_queue_to_enqueue_into(sharded: Any) -> None:
     """Where a job goes is decided in one place; what asks for one shard by its name may read it."""
-    with pytest.raises(InvalidJob, match="not of a shard"):
+    with pytest.raises(InvalidJob, match="names a shard"):
         note.using(queue="default~1")
     async with sharded(3) as runner:
         await runner.enqueue_many(note.call(f"{n}") for n in range(30))
