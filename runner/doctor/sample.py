@@ -69,10 +69,10 @@ async def _leaseless(execute: Execute, keys: Keys) -> int:
     leases = await asyncio.gather(*(execute("EXISTS", keys.lease(_text(each))) for each in held))
     count = 0
     for job_id in (each for each, lease in zip(held, leases, strict=True) if not lease):
-        still = await asyncio.gather(
+        is_running, is_leased = await asyncio.gather(
             execute("HEXISTS", keys.running, job_id), execute("EXISTS", keys.lease(_text(job_id)))
         )
-        count += still == [1, 0]
+        count += bool(is_running and not is_leased)
     return count
 
 
