@@ -19,6 +19,7 @@ import gc
 import importlib
 import inspect
 import itertools
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     order = {str(here / name): place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(str(item.path), len(order)))
+
+
+def pytest_sessionstart() -> None:
+    # A shell that starts the suite in the background lets it ignore Ctrl-C, and so would all that it starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    # What is imported by now stays: no collection of garbage need walk over it.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +132,7 @@ Condition = Callable[[], object | Awaitable[object]]
 
 @pytest.fixture
 def wait_until() -> Callable[..., Awaitable[object]]:
-    async def poll(condition: Condition, description: str, timeout_s: float = 10) -> object:
+    async def poll(condition: Condition, description: str, timeout_s: float = 30) -> object:
         """Call the condition (plain or coroutine function) until it gives something true, and give that."""
         deadline = time.monotonic() + timeout_s
         while True:

@@ -275,7 +275,7 @@ async def test_an_embedded_worker_leaves_signals_and_logging_to_the_host(redis_u
     runner = runner_at(redis_url)
     async with runner.worker():
         assert (handlers(), logs()) == before
-        assert await (await runner.enqueue(add, 1)).result(10) == 2
+        assert await (await runner.enqueue(add, 1)).result(30) == 2
     assert (handlers(), logs()) == before
 
 
@@ -335,7 +335,7 @@ async def test_a_worker_serves_only_the_queues_asked_for(redis_url: str) -> None
     async with runner.worker(queues=["bulk"]):
         mine = await runner.enqueue(add.using(queue="bulk"), 1)
         other = await runner.enqueue(add, 1)
-        assert await mine.result(10) == 2
+        assert await mine.result(30) == 2
         assert await other.status() == JobState.READY
 
 
@@ -387,7 +387,7 @@ async def test_a_lifespan_connects_for_the_life_of_an_app(redis_url: str, with_w
     )
     job = await runner.enqueue(add, 1)
     if with_worker:
-        assert await job.result(10) == 2
+        assert await job.result(30) == 2
     await shut_down()
     assert [message["type"] for message in sent] == [
         "lifespan.startup.complete",

@@ -100,7 +100,7 @@ async def test_a_step_runs_once_over_all_attempts(make: Make) -> None:
 
     runner = make(work)
     async with runner.worker():
-        assert await (await runner.enqueue(work)).result(10) == 1.5
+        assert await (await runner.enqueue(work)).result(30) == 1.5
     assert calls == ["fetch", "pair"]
     assert seen == [(Rates(datetime(2026, 1, 2, tzinfo=UTC), 1.5), [1, 2])] * 3
 
@@ -121,7 +121,7 @@ async def test_a_step_that_fails_is_not_recorded(make: Make) -> None:
 
     runner = make(work)
     async with runner.worker():
-        await (await runner.enqueue(work)).result(10)
+        await (await runner.enqueue(work)).result(30)
     assert calls == ["a", "b", "b", "b", "c"]
 
 
@@ -141,7 +141,7 @@ async def test_steps_side_by_side_are_told_apart_by_name(make: Make) -> None:
 
     runner = make(work)
     async with runner.worker():
-        assert await (await runner.enqueue(work)).result(10) == [n * 2 for n in reversed(range(20))]
+        assert await (await runner.enqueue(work)).result(30) == [n * 2 for n in reversed(range(20))]
 
 
 async def nothing() -> None: ...
@@ -181,7 +181,7 @@ async def test_a_step_that_cannot_be_is_not_tried_again(
     async with runner.worker():
         job = await runner.enqueue(work)
         with pytest.raises(JobFailed, match=message):
-            await job.result(10)
+            await job.result(30)
         assert [letter.reason for letter in (await runner.dead.find()).letters] == ["invalid_step"]
     assert attempts == [1]
 
@@ -209,12 +209,12 @@ async def test_a_sleeping_job_holds_no_slot(make: Make, redis: Redis, wait_until
         now = datetime.now(UTC)
         until = datetime.fromisoformat((await held(job, wait_until))[15:34] + "+00:00")
         assert abs((until - now).total_seconds() - 2 * 86_400) < 60
-        assert await (await runner.enqueue(other)).result(10) == "done"
+        assert await (await runner.enqueue(other)).result(30) == "done"
         await let_time_pass(redis, job, "sleep:#1")
         await wait_until(lambda: len(begun) == 2, "the first sleep to be over")
         assert (await held(job, wait_until)).startswith("sleeping until ")
         await let_time_pass(redis, job, "sleep:cool down#1")
-        assert await job.result(10) == 1
+        assert await job.result(30) == 1
     assert begun == [1, 1, 1]
     assert await redis.keys("runner:job:*") == []
 
@@ -240,7 +240,7 @@ async def test_a_signal_wakes_its_job_at_once(make: Make, wait_until: Until) -> 
         await runner.signal(job.id, "paid", {"by": "card"}, key="evt_1")
         assert (await held(job, wait_until)).startswith("waiting for signal 'item'")
         await runner.signal(job.id, "item", 2)
-        assert await job.result(10) == [{"by": "card"}, 1, 2]
+        assert await job.result(30) == [{"by": "card"}, 1, 2]
 
 
 async def test_a_wait_in_vain_ends_in_an_error_that_stays(make: Make) -> None:
@@ -258,7 +258,7 @@ async def test_a_wait_in_vain_ends_in_an_error_that_stays(make: Make) -> None:
 
     runner = make(ask)
     async with runner.worker():
-        assert await (await runner.enqueue(ask)).result(10) == "not approved"
+        assert await (await runner.enqueue(ask)).result(30) == "not approved"
 
 
 async def test_a_wait_in_vain_is_waited_anew_by_a_replay(make: Make, redis: Redis, wait_until: Until) -> None:
@@ -279,7 +279,7 @@ async def test_a_wait_in_vain_is_waited_anew_by_a_replay(make: Make, redis: Redi
         await held(job, wait_until)
         await let_time_pass(redis, job, "wait:approved#1")
         with pytest.raises(JobFailed, match="signal 'approved' did not come within 3d"):
-            await job.result(10)
+            await job.result(30)
         letters = (await runner.dead.find()).letters
         assert [(letter.reason, letter.attempts) for letter in letters] == [("no_signal", 1)]
         with pytest.raises(SignalRefused, match=f"no job {job.id} in queue 'default'.*it has ended"):
@@ -287,7 +287,7 @@ async def test_a_wait_in_vain_is_waited_anew_by_a_replay(make: Make, redis: Redi
         await runner.dead.replay(job.id)
         await held(job, wait_until)
         await job.signal("approved", "yes")
-        assert await job.result(10) == "yes"
+        assert await job.result(30) == "yes"
     assert made == ["effect"]
 
 
@@ -310,7 +310,7 @@ async def test_waits_in_a_task_group_end_with_the_first_that_comes(make: Make, w
         await wait_until(lambda: len(begun) == 2, "the second signal to wake it")
         await held(job, wait_until)
         await job.signal("a", 1)
-        assert await job.result(10) == [1, 2]
+        assert await job.result(30) == [1, 2]
 
 
 async def test_a_sleeping_job_is_cancelled_and_gives_its_lock_back(
@@ -326,7 +326,7 @@ async def test_a_sleeping_job_is_cancelled_and_gives_its_lock_back(
     async with runner.worker():
         job = await runner.enqueue(nap, "2d")
         await held(job, wait_until)
-        await (await runner.enqueue(nap, "0s")).result(10)
+        await (await runner.enqueue(nap, "0s")).result(30)
         assert await job.cancel()
         assert await job.status() is JobState.CANCELLED
     assert await redis.keys("runner:job:*") == []
@@ -343,9 +343,9 @@ async def test_a_waiting_job_gives_its_slot_under_a_limit_back(make: Make, wait_
     async with runner.worker():
         job = await runner.enqueue(serve, True)
         await held(job, wait_until)
-        assert await (await runner.enqueue(serve, False)).result(10) == "served"
+        assert await (await runner.enqueue(serve, False)).result(30) == "served"
         await job.signal("paid", "cash")
-        assert await job.result(10) == "cash"
+        assert await job.result(30) == "cash"
 
 
 async def test_a_job_that_has_begun_does_not_expire_in_its_sleep(
@@ -368,7 +368,7 @@ async def test_a_job_that_has_begun_does_not_expire_in_its_sleep(
             await held(job, wait_until)
             await asyncio.sleep(0.3)
             await let_time_pass(redis, job, "sleep:#1")
-            assert await job.result(10) == "woken"
+            assert await job.result(30) == "woken"
             assert await late.status() is JobState.EXPIRED
 
 
@@ -406,4 +406,4 @@ async def test_a_wait_longer_than_anybody_means_is_refused(make: Make) -> None:
     runner = make(nap)
     async with runner.worker():
         with pytest.raises(JobFailed, match="ten years at most, not '4000d'"):
-            await (await runner.enqueue(nap)).result(10)
+            await (await runner.enqueue(nap)).result(30)

@@ -46,7 +46,7 @@ async def run(redis_url: str) -> str:
     runner = Runner(Settings.model_validate(given), tasks=[settles])
     async with runner, runner.worker():
         job = await runner.enqueue(settles, "o-17")
-        await job.result(timeout=5)
+        await job.result(timeout=30)
     return job.id
 
 

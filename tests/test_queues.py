@@ -36,10 +36,10 @@ async def test_a_paused_queue_waits_for_its_resume(runner: Runner) -> None:
     await runner.queues.pause("bulk")
     held = await runner.enqueue(pay.using(queue="bulk"), "o-1", 1)
     async with runner.worker():
-        assert await (await runner.enqueue(pay, "o-2", 2)).result(timeout=10) == 2
+        assert await (await runner.enqueue(pay, "o-2", 2)).result(timeout=30) == 2
         assert (await held.info()).state == "ready"
         await runner.queues.resume("bulk")
-        assert await held.result(timeout=2) == 1
+        assert await held.result(timeout=30) == 1
 
 
 async def test_a_purge_cancels_what_waits_and_is_wanted(runner: Runner) -> None:
@@ -54,7 +54,7 @@ async def test_a_purge_cancels_what_waits_and_is_wanted(runner: Runner) -> None:
     assert len(told) > 1
     assert (await runner.inspector.queue("default")).waiting == 1
     with pytest.raises(JobCancelled):
-        await jobs[0].result(timeout=5)
+        await jobs[0].result(timeout=30)
 
 
 async def test_a_purge_goes_on_where_it_stopped(runner: Runner) -> None:

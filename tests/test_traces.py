@@ -75,7 +75,7 @@ async def enqueues(ctx) -> None:
 async def ran(runner: Runner, job: Any, spans: Spans, count: int) -> dict[str, list[ReadableSpan]]:
     """Run until so many spans have ended; gives them by name."""
     async with runner.worker():
-        await job.result(timeout=10)
+        await job.result(timeout=30)
     found: dict[str, list[ReadableSpan]] = {}
     for span in spans():
         found.setdefault(span.name, []).append(span)
@@ -188,7 +188,7 @@ async def test_what_a_job_enqueues_is_below_it(make_runner, spans, wait_until):
     async with make_runner(enqueues, fine) as runner:
         job = await runner.enqueue(enqueues)
         async with runner.worker():
-            await job.result(timeout=5)
+            await job.result(timeout=30)
             await wait_until(lambda: any(s.name == "process fine" for s in spans()), "the inner job has run")
     by_name = {s.name if s.parent else "first": s for s in spans()}
     inner = next(s for s in spans() if s.name == "send default" and s.parent)
@@ -211,7 +211,7 @@ async def test_another_instrumentations_carrier_is_no_argument(make_runner, span
         await redis.set("arq:job:theirs", serialize(data))
         await redis.zadd("arq:queue", {"theirs": 1})
         async with runner.worker():
-            assert await job.result(timeout=5) == 3
+            assert await job.result(timeout=30) == 3
     [process] = spans()
     is_context = isinstance(carrier, dict) and isinstance(carrier["traceparent"], str)
     assert [f"{link.context.trace_id:x}" for link in process.links] == []

@@ -40,7 +40,7 @@ async def buried(runner: Runner, redis: Redis, payload: bytes | None) -> JobInfo
     assert await redis.zscore("runner:default:dead", "bad") is not None
     assert await redis.zcard("arq:queue") == 0
     with pytest.raises(JobFailed) as failed:
-        await runner.job("bad").result(10)
+        await runner.job("bad").result(30)
     assert failed.value.message == info.error["message"]
     return info
 
@@ -154,7 +154,7 @@ async def test_a_model_that_raises_whatever_it_likes(
     await plant(redis, payload)
     neighbour = await runner.enqueue(sample.ship, "o-1")
     await serve(runner)
-    assert await neighbour.result(5) == "1 of o-1"
+    assert await neighbour.result(30) == "1 of o-1"
     info = await buried(runner, redis, payload)
     assert await reason(redis) == "invalid_arguments"
     assert info.error["message"] == "task 'weigh', argument 'what': Fragile raised KeyError: 3"
@@ -182,5 +182,5 @@ async def test_one_bad_job_holds_up_no_good_one(
         await redis.zadd("arq:queue", {f"bad{number}": number})
     jobs = [await runner.enqueue(sample.ship, f"o-{number}") for number in range(20)]
     await serve(runner)
-    assert [await job.result(10) for job in jobs] == [f"1 of o-{number}" for number in range(20)]
+    assert [await job.result(30) for job in jobs] == [f"1 of o-{number}" for number in range(20)]
     assert await redis.zcard("runner:default:dead") == 20

@@ -195,7 +195,7 @@ async def test_an_evicting_server(restartable_server: Any, sample: Any) -> None:
         unsafe = RedisGroup(url=restartable_server.url, allow_unsafe_server=True)
         runner = Runner(Settings(redis=unsafe, tasks=()), tasks=[sample.ship])
         async with runner.worker():
-            assert await (await runner.enqueue(sample.ship, "o-1")).result(10) == "1 of o-1"
+            assert await (await runner.enqueue(sample.ship, "o-1")).result(30) == "1 of o-1"
 
 
 class Ended(NamedTuple):

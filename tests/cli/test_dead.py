@@ -312,11 +312,11 @@ def test_ctrl_c_between_two_calls_says_how_to_go_on(run: Run, sync: Redis) -> No
     for n in range(20):
         bury(sync, f"j{n:02}", "o", n)
     process = start(run, "replay", "--all", "--yes", "--rate", "1/h", stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while sync.zcard(KEYS.queue) == 0 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     known = re.search(
         r"stopped: ([01]) replayed; go on with the same command(?: and --cursor '(.+)')?$", err, re.MULTILINE

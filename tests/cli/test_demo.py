@@ -155,7 +155,7 @@ def test_a_demo_that_is_killed_leaves_no_process_behind(running, folder):
     """The receiver sees its starter gone and ends the workers; the last of them stops the server."""
     running.kill()
     running.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while processes_in(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert processes_in(folder) == []

@@ -35,7 +35,7 @@ def test_a_new_project_runs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         async with runner.worker():
             [greet] = runner.registry
             assert [schedule.task for schedule in runner.declared_schedules] == ["greet"]
-            return await (await runner.enqueue(greet, "Ann")).result(timeout=10)
+            return await (await runner.enqueue(greet, "Ann")).result(timeout=30)
 
     assert asyncio.run(live()) == "Hello Ann, this is attempt 1"
     monkeypatch.delitem(sys.modules, "tasks")

@@ -142,7 +142,7 @@ async def test_arq_settings_run_unchanged_with_arqs_own_client(workers, redis_ur
     assert job is not None
     code, err = await asyncio.to_thread(workers.finish, name, "--burst")
     assert code == 0, err
-    assert await job.result(timeout=5) == "hello Ada"
+    assert await job.result(timeout=30) == "hello Ada"
     await pool.aclose()
 
 
@@ -167,11 +167,11 @@ async def test_sigterm_lets_a_running_job_end_and_exits_0(workers, redis_url, wa
     assert job is not None
 
     # By the job's own word: one that is leased and has not begun when the signal comes is given back.
-    await wait_until(lambda: pool.get("napping"), "the job runs", 20)
+    await wait_until(lambda: pool.get("napping"), "the job runs")
     os.kill(worker.pid, signal.SIGTERM)
     code, err = await asyncio.to_thread(workers.end_of, worker)
     assert code == 0, err
-    assert await job.result(timeout=1) == "slept"
+    assert await job.result(timeout=30) == "slept"
     await pool.aclose()
 
 
@@ -185,7 +185,7 @@ async def test_ctrl_c_twice_gives_running_jobs_back_and_exits_130(workers, redis
     async def is_running() -> bool:
         return await job.status() is JobStatus.in_progress
 
-    await wait_until(is_running, "the job runs", 20)
+    await wait_until(is_running, "the job runs")
     os.kill(worker.pid, signal.SIGINT)
     await wait_until(lambda: "shutdown on SIGINT" in workers.log.read_text(), "it has heard")
     os.kill(worker.pid, signal.SIGINT)
@@ -218,7 +218,7 @@ async def test_without_an_argument_settings_say_what_runs(workers, runner, folde
     jobs = [await runner.enqueue(tasks["double"], 4), await runner.enqueue(tasks["triple"], 4)]
     code, err = await asyncio.to_thread(workers.finish, "--burst")
     assert code == 0, err
-    assert [await job.result(timeout=5) for job in jobs] == [8, 12]
+    assert [await job.result(timeout=30) for job in jobs] == [8, 12]
 
 
 async def test_queues_restricts_a_worker(workers, runner, folder, monkeypatch):
@@ -227,7 +227,7 @@ async def test_queues_restricts_a_worker(workers, runner, folder, monkeypatch):
     other, bulk = await runner.enqueue(tasks["double"], 4), await runner.enqueue(tasks["triple"], 4)
     code, err = await asyncio.to_thread(workers.finish, "--queues", "bulk", "--burst")
     assert code == 0, err
-    assert await bulk.result(timeout=5) == 12
+    assert await bulk.result(timeout=30) == 12
     assert await other.status() == "ready"
 
 

@@ -27,7 +27,7 @@ async def test_ctx_says_what_it_is_about(make_runner: Callable[..., Runner]) -> 
 
     async with make_runner(look) as runner, runner.worker():
         job = await runner.enqueue(look)
-        await job.result(10)
+        await job.result(30)
     assert (seen["job_id"], seen["job_try"]) == (job.id, 1)
     assert seen["attributes"] == (job.id, 1, True, True)
     assert isinstance(seen["enqueue_time"], datetime)
@@ -48,7 +48,7 @@ async def test_the_fence_rises_with_every_attempt(make_runner: Callable[..., Run
             raise Retry(0)
 
     async with make_runner(again) as runner, runner.worker():
-        await (await runner.enqueue(again)).result(10)
+        await (await runner.enqueue(again)).result(30)
     assert [number for number, _ in seen] == [1, 2, 3]
     assert sorted(fence for _, fence in seen) == [fence for _, fence in seen]
     assert len({fence for _, fence in seen}) == 3
@@ -69,7 +69,7 @@ async def test_progress_is_seen_while_the_job_runs(make_runner: Callable[..., Ru
         await told.wait()
         assert (await job.info()).progress == {"done": 0.4, "note": "four of ten"}
         go_on.set()
-        await job.result(10)
+        await job.result(30)
         assert (await job.info()).progress == {}
     assert await redis.exists(f"runner:job:{job.id}") == 0
 
@@ -91,7 +91,7 @@ async def test_reports_of_one_moment_share_a_round_trip(
     written: list[Any] = []
     async with make_runner(work) as runner, runner.worker() as worker:
         worker.ctx["written"] = written
-        await (await runner.enqueue(work)).result(10)
+        await (await runner.enqueue(work)).result(30)
     assert written[0] <= 5
     assert written[1] == "500"
 
@@ -106,7 +106,7 @@ async def test_progress_is_a_share(make_runner: Callable[..., Runner], done: flo
 
     async with make_runner(work) as runner, runner.worker():
         with pytest.raises(JobFailed, match="ValueError: progress is a share from 0 to 1, not"):
-            await (await runner.enqueue(work)).result(10)
+            await (await runner.enqueue(work)).result(30)
 
 
 async def test_a_server_that_is_away_costs_the_report_not_the_job(
@@ -139,8 +139,8 @@ async def test_a_task_enqueues_another(make_runner: Callable[..., Runner]) -> No
 
     async with make_runner(parent, child) as runner, runner.worker():
         job = await runner.enqueue(parent, 1)
-        assert await job.result(10) == "the-child"
-        assert await runner.job("the-child", queue="critical", task=child).result(10) == 2
+        assert await job.result(30) == "the-child"
+        assert await runner.job("the-child", queue="critical", task=child).result(30) == 2
 
 
 async def test_ctx_snooze_ends_the_attempt(make_runner: Callable[..., Runner]) -> None:
@@ -157,7 +157,7 @@ async def test_ctx_snooze_ends_the_attempt(make_runner: Callable[..., Runner]) -
         return len(tries)
 
     async with make_runner(work) as runner, runner.worker():
-        assert await (await runner.enqueue(work)).result(10) == 3
+        assert await (await runner.enqueue(work)).result(30) == 3
     assert tries == [1, 1, 1]
 
 

@@ -155,7 +155,7 @@ async def test_a_full_limit_names_who_has_the_slots(runner: Runner, wait_until: 
         ]
         assert await said(running) == ["running"]
         GATES[-1].set()
-        await asyncio.gather(*(job.result(5) for job in jobs))
+        await asyncio.gather(*(job.result(30) for job in jobs))
 
 
 async def test_a_gate_says_why_it_is_closed(runner: Runner, wait_until: Any) -> None:

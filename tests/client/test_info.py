@@ -53,7 +53,7 @@ async def test_a_running_job(make_runner: Callable[..., Runner]) -> None:
         await gate.reached.wait()
         info = await job.info()
         gate.open.set()
-        assert await job.result(10) == "done"
+        assert await job.result(30) == "done"
         ended = await job.info()
     assert (info.state, info.attempts, info.result) == (JobState.RUNNING, 1, None)
     assert (ended.state, ended.attempts, ended.result, ended.due_at_ms) == (
@@ -103,7 +103,7 @@ async def test_a_dead_job(make_runner: Callable[..., Runner], redis: Redis) -> N
     async with make_runner(fail) as runner, runner.worker():
         job = await runner.enqueue(fail)
         with pytest.raises(Exception, match="twice is enough"):
-            await job.result(10)
+            await job.result(30)
         info = await job.info()
         await redis.delete(f"arq:result:{job.id}")
         letter = await job.info()
@@ -201,7 +201,7 @@ async def test_cancelling_a_running_job_asks_it_to_stop(make_runner: Callable[..
         await gate.reached.wait()
         assert await job.cancel()
         with pytest.raises(Exception, match=f"job {job.id} was cancelled"):
-            await job.result(10)
+            await job.result(30)
         assert await job.status() == JobState.CANCELLED
     assert cleaned == [job.id]
 

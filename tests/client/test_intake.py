@@ -70,7 +70,7 @@ async def test_a_duplicate_is_a_handle_on_the_job_that_is_there(runner_of: Any, 
         assert second.id == first.id != other.id
         assert (await runner.enqueue(sync, account=1, note="x")).id == first.id  # however it is called
         await burst(runner)
-        assert await second.result(5) == "x"
+        assert await second.result(30) == "x"
         assert (await runner.enqueue(sync, 1, note="x")).disposition == "created"
 
 
@@ -81,7 +81,7 @@ async def test_the_newest_arguments_run(runner_of: Any, burst: Any) -> None:
         assert [job.disposition for job in jobs] == ["created", "replaced", "replaced"]
         assert len({job.id for job in jobs}) == 1
         await burst(runner)
-        assert [await job.result(5) for job in jobs] == ["c", "c", "c"]
+        assert [await job.result(30) for job in jobs] == ["c", "c", "c"]
 
 
 async def test_a_rejected_call_names_the_job_that_is_there(runner_of: Any) -> None:
@@ -104,7 +104,7 @@ async def test_a_bulk_and_a_task_enqueue_by_the_same_rules(runner_of: Any, burst
         assert (bulk.created, bulk.duplicates, bulk.replaced) == (10, 0, 690)
         job = await runner.enqueue(parent)
         await burst(runner)
-        assert await job.result(5) == ["created", "duplicate"]
+        assert await job.result(30) == ["created", "duplicate"]
 
 
 async def test_concurrent_calls_make_one_job(runner_of: Any) -> None:
@@ -201,7 +201,7 @@ async def test_a_dropped_job_ends_visibly(runner_of: Any) -> None:
         # Keys in order: those of one millisecond go by their ids.
         first, *_ = [await runner.enqueue(plain.using(key=f"job-{n}"), n) for n in range(4)]
         with pytest.raises(JobFailed, match="dropped"):
-            await first.result(5)
+            await first.result(30)
         page = await runner.dead.find()
         assert (
             sorted((letter.reason, letter.queue) for letter in page.letters) == [("dropped", "default")] * 2

@@ -64,9 +64,9 @@ async def test_a_result_comes_back_as_annotated(make_runner: Callable[..., Runne
     """A waiting caller gets what the task returned, as its annotation says; a bare handle, plain JSON."""
     async with make_runner(pay) as runner, runner.worker():
         job = await runner.enqueue(pay, Decimal("9.99"))
-        assert await job.result(10) == Receipt(Decimal("9.99"), datetime(2030, 1, 1, tzinfo=UTC))
-        assert await runner.job(job.id).result(10) == {"total": "9.99", "at": "2030-01-01T00:00:00Z"}
-        assert await runner.job(job.id, task=pay).result(10) == await job.result()
+        assert await job.result(30) == Receipt(Decimal("9.99"), datetime(2030, 1, 1, tzinfo=UTC))
+        assert await runner.job(job.id).result(30) == {"total": "9.99", "at": "2030-01-01T00:00:00Z"}
+        assert await runner.job(job.id, task=pay).result(30) == await job.result()
 
 
 async def test_a_failure_carries_the_remote_error(make_runner: Callable[..., Runner]) -> None:
@@ -74,7 +74,7 @@ async def test_a_failure_carries_the_remote_error(make_runner: Callable[..., Run
     async with make_runner(fail) as runner, runner.worker():
         job = await runner.enqueue(fail)
         with pytest.raises(JobFailed, match="LookupError: no such order") as failed:
-            await job.result(10)
+            await job.result(30)
         assert (failed.value.type, failed.value.message) == ("LookupError", "no such order")
         assert 'raise LookupError("no such order")' in failed.value.traceback
         assert await job.status() == JobState.DEAD
@@ -87,14 +87,14 @@ async def test_a_failure_without_a_kept_result_is_read_from_its_dead_letter(
     async with make_runner(fail_unseen) as runner, runner.worker():
         job = await runner.enqueue(fail_unseen)
         with pytest.raises(JobFailed, match=r"runner\.errors\.GiveUp: closed"):
-            await job.result(10)
+            await job.result(30)
 
 
 async def test_a_cancelled_job_says_so(make_runner: Callable[..., Runner]) -> None:
     """JobCancelled for a job that waited as well as for one that ran."""
     async with make_runner(hang) as runner:
         waiting = await runner.enqueue(hang)
-        result = asyncio.create_task(waiting.result(10))
+        result = asyncio.create_task(waiting.result(30))
         assert await waiting.cancel()
         with pytest.raises(JobCancelled, match=waiting.id):
             await result
@@ -104,7 +104,7 @@ async def test_a_cancelled_job_says_so(make_runner: Callable[..., Runner]) -> No
                 await asyncio.sleep(0.01)
             assert await running.cancel()
             with pytest.raises(JobCancelled, match=running.id):
-                await running.result(10)
+                await running.result(30)
 
 
 async def test_an_expired_job_says_so(make_runner: Callable[..., Runner], redis: Redis) -> None:
@@ -114,10 +114,10 @@ async def test_an_expired_job_says_so(make_runner: Callable[..., Runner], redis:
         job = await runner.enqueue(pay.using(until=past, expires=1), Decimal(1))
         async with runner.worker():
             with pytest.raises(JobExpired, match=f"job {job.id}: not started by "):
-                await job.result(10)
+                await job.result(30)
             await redis.delete(f"arq:result:{job.id}")
             with pytest.raises(JobExpired, match=f"job {job.id}: it did not start in time"):
-                await job.result(10)
+                await job.result(30)
 
 
 async def test_a_wait_that_ends_first_leaves_the_job_alone(make_runner: Callable[..., Runner]) -> None:
@@ -132,7 +132,7 @@ async def test_a_wait_that_ends_first_leaves_the_job_alone(make_runner: Callable
         with pytest.raises(ResultTimeout):
             await job.result(timedelta(milliseconds=1))
         async with runner.worker():
-            assert (await job.result(10)).total == 1
+            assert (await job.result(30)).total == 1
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan")])
@@ -150,9 +150,9 @@ async def test_what_is_not_kept_is_gone(make_runner: Callable[..., Runner]) -> N
         with pytest.raises(
             ResultGone, match=f"job {job.id}: it has ended, or never was, and no result of it"
         ):
-            await job.result(10)
+            await job.result(30)
         with pytest.raises(ResultGone, match="job never-was"):
-            await runner.job("never-was").result(10)
+            await runner.job("never-was").result(30)
 
 
 async def test_a_result_that_cannot_be_read_is_gone_and_holds_up_nobody(
@@ -168,9 +168,9 @@ async def test_a_result_that_cannot_be_read_is_gone_and_holds_up_nobody(
     }.items():
         await redis.set(f"arq:result:{name}", data)
     async with make_runner(pay) as runner, runner.worker():
-        waits = [runner.job(name).result(10) for name in ("rubbish", "pickle", "deep", "list")]
+        waits = [runner.job(name).result(30) for name in ("rubbish", "pickle", "deep", "list")]
         job = await runner.enqueue(pay, Decimal(1))
-        *gone, receipt = await asyncio.gather(*waits, job.result(10), return_exceptions=True)
+        *gone, receipt = await asyncio.gather(*waits, job.result(30), return_exceptions=True)
         assert receipt == Receipt(Decimal(1), datetime(2030, 1, 1, tzinfo=UTC))
         assert [type(each) for each in gone] == [ResultGone] * 4
         assert all("its result cannot be read here" in str(each) for each in gone)
@@ -200,7 +200,7 @@ async def test_a_stock_workers_results_are_understood(
             await runner.enqueue(fail),
             await runner.enqueue(forget),
         ]
-        waits = asyncio.gather(*(job.result(10) for job in jobs), return_exceptions=True)
+        waits = asyncio.gather(*(job.result(30) for job in jobs), return_exceptions=True)
         worker = StockWorker(
             functions,
             redis_pool=arq_pool,
@@ -228,7 +228,7 @@ async def test_a_stock_workers_pickled_result_is_gone_not_loaded(
 
     async with make_runner(forget) as runner:
         job = await runner.enqueue(forget)
-        wait = asyncio.create_task(job.result(10))
+        wait = asyncio.create_task(job.result(30))
         worker = StockWorker(
             [func(stock_forget, name="forget")],
             redis_pool=arq_pool,
@@ -252,6 +252,6 @@ async def test_closing_ends_every_wait(make_runner: Callable[..., Runner]) -> No
     for wait in waits:
         with pytest.raises(RunnerError, match=f"closed while the result of job {job.id} was awaited"):
             await wait
-    for late in (job.result(1), job.info(), job.cancel()):
+    for late in (job.result(30), job.info(), job.cancel()):
         with pytest.raises(RunnerError, match="connection is closed"):
             await late

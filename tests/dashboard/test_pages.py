@@ -136,7 +136,7 @@ async def test_schedules_limits_workflows_workers_settings(
     )
     await runner.start(flow, id="wf")
     async with runner.worker():
-        await runner.workflow("wf").result(timeout=10)
+        await runner.workflow("wf").result(timeout=30)
         workers = await runner.inspector.workers()
         assert workers[0].name in await shown(client, "/workers")
     assert "wf" in seen(await shown(client, "/workflows?state=ended"))

@@ -75,7 +75,7 @@ def serve(environment: dict[str, str], tmp_path: Path, wait_until: Any) -> Itera
                 async with served.client() as http:
                     return (await http.get("/internal/readyz")).status_code == 200
 
-            await wait_until(is_ready, f"{program} is ready", timeout_s=30)
+            await wait_until(is_ready, f"{program} is ready")
             return served
 
         yield start

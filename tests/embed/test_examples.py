@@ -104,7 +104,7 @@ async def test_an_arq_project_is_served(example, arq_pool, redis_url, monkeypatc
     worker = worker_of(type("InOurLoop", (settings,), {"handle_signals": False}), burst=True)
     await worker.main()
     await worker.close()
-    assert await job.result(timeout=5) == "hello Ann"
+    assert await job.result(timeout=30) == "hello Ann"
 
 
 def test_the_examples_are_short():

@@ -198,9 +198,7 @@ async def test_many_at_once_run_once(shop: Shop, runner: Runner) -> None:
 
 async def test_without_the_server_nothing_runs(shop: Shop, restartable_server: Any) -> None:
     """503: it fails closed, for without the record a repeat cannot be told from the first."""
-    settings = Settings(
-        redis=RedisGroup(url=restartable_server.url, timeout=0.3), worker=WorkerGroup(lease=1), tasks=()
-    )
+    settings = Settings(redis=RedisGroup(url=restartable_server.url), worker=WorkerGroup(lease=1), tasks=())
     async with Runner(settings) as connected, client_of(shop, connected) as client:
         restartable_server.kill9()
         answer = await order(client, "k-1")

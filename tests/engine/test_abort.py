@@ -1,7 +1,6 @@
 """Cancellation as arq's clients ask for it: before the start, while running, of an id that is not there."""
 
 import asyncio
-import time
 from typing import Any
 
 from arq.jobs import Job
@@ -26,28 +25,28 @@ def arq_job(yard: Any, job_id: str) -> Job:
     return Job(job_id, yard.pool(), _deserializer=deserialize)
 
 
-async def test_a_job_cancelled_before_its_start_never_starts(yard: Any) -> None:
+async def test_a_job_cancelled_before_its_start_never_starts(yard: Any, wait_until: Any) -> None:
     """A plain client's abort of a deferred job: cancelled at claim, whatever its due time was."""
     job = await yard.put(returns, delay_ms=3_600_000)
+    # arq makes the job due first and asks for its end second: a worker that claims in between runs it.
+    aborting = asyncio.ensure_future(arq_job(yard, job).abort(timeout=30, poll_delay=0.01))
+    await wait_until(lambda: yard.redis.zscore(yard.keys.abort, job), "it has been asked for")
     async with yard.serving(returns):
-        assert await arq_job(yard, job).abort(timeout=5) is True
+        assert await aborting is True
     assert await yard.state(job) == "cancelled"
     assert await yard.leftovers_of_jobs() == []
 
 
 async def test_a_running_job_is_cancelled_at_once(yard: Any) -> None:
-    """Pushed, not polled: the slowest of ten is far below a poll."""
-    took: list[float] = []
-    for _ in range(10):
+    """Pushed, not polled: a poll, or a look at what is leased, would come in an hour."""
+    options = {"lease_s": 3 * 3600, "safety_poll_s": 3600}
+    for _ in range(3):
         started = asyncio.Event()
-        async with yard.serving(sleeps, ctx={"started": started}, options={"lease_s": 3600}):
+        async with yard.serving(sleeps, ctx={"started": started}, options=options):
             job = await yard.put(sleeps)
-            await asyncio.wait_for(started.wait(), 5)
-            begun = time.monotonic()
-            assert await arq_job(yard, job).abort(timeout=5, poll_delay=0.001) is True
-            took.append(time.monotonic() - begun)
+            await asyncio.wait_for(started.wait(), 30)
+            assert await arq_job(yard, job).abort(timeout=30, poll_delay=0.001) is True
         assert await yard.state(job) == "cancelled"
-    assert sorted(took)[5] < 1, took
     assert await yard.leftovers_of_jobs() == []
 
 
@@ -90,7 +89,7 @@ async def test_a_job_that_swallows_its_cancellation_does_not_keep_its_slot(
     options = {"stuck_after_s": 0.05}
     async with yard.serving(deaf, returns, ctx={"started": started}, options=options, max_jobs=1):
         job = await yard.put(deaf)
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 30)
         await yard.redis.zadd(yard.keys.abort, {job: 1})
         await wait_until(lambda: has_result(yard, job), "cancelled although it does not stop")
         assert await yard.state(job) == "cancelled"

@@ -59,7 +59,7 @@ async def run_all(yard: Any, **options: Any) -> list[str]:
         for _ in range(60):
             await yard.put(noted, queue, queue=queue)
     options = {"queues": names, **options}
-    await asyncio.wait_for(yard.drain(noted, max_jobs=10, ctx={"order": order}, options=options), 20)
+    await asyncio.wait_for(yard.drain(noted, max_jobs=10, ctx={"order": order}, options=options), 30)
     return order
 
 
@@ -103,7 +103,7 @@ async def test_burst_stops_at_its_limit(yard: Any) -> None:
     for _ in range(6):
         await yard.put(noted, "default")
     order: list[str] = []
-    worker = await asyncio.wait_for(yard.drain(noted, max_jobs=2, max_burst_jobs=3, ctx={"order": order}), 10)
+    worker = await asyncio.wait_for(yard.drain(noted, max_jobs=2, max_burst_jobs=3, ctx={"order": order}), 30)
     assert (worker.jobs_complete, len(order)) == (3, 3)
 
 

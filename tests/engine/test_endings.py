@@ -91,7 +91,7 @@ async def test_a_task_ends_in_one_state_however_it_ends(
     """
     job = await yard.put(ends, how)
     payload = await yard.redis.get(yard.keys.job(job))
-    await asyncio.wait_for(yard.drain(ends), 10)
+    await asyncio.wait_for(yard.drain(ends), 30)
     assert await yard.state(job) == state
     letter = await yard.letter(job)
     if state == "dead":
@@ -116,7 +116,7 @@ async def spoils_its_arguments(ctx: Any, items: list, error: bool) -> int:  # py
 async def test_a_task_may_put_anything_into_its_arguments(yard: Any, error: bool, state: str) -> None:
     """The result envelope carries the arguments as enqueued when those at hand cannot be written any more."""
     job = await yard.put(spoils_its_arguments, [1], error)
-    await asyncio.wait_for(yard.drain(spoils_its_arguments), 10)
+    await asyncio.wait_for(yard.drain(spoils_its_arguments), 30)
     assert await yard.state(job) == state
     assert (await yard.result(job))["a"] == [[1], error]
 
@@ -140,7 +140,7 @@ async def test_every_unreadable_job_is_a_dead_letter_with_its_bytes(yard: Any) -
     reasons = {name: reason for name, (_, reason) in jobs.items()}
     reasons |= {"arguments": "invalid_arguments", "unknown": "unknown_task", "late": "expired"}
     good = await yard.put(ends, "returns")
-    await asyncio.wait_for(yard.drain(ends), 10)
+    await asyncio.wait_for(yard.drain(ends), 30)
     assert {name: (await yard.letter(name)).get("reason") for name in reasons} == reasons
     for job_id, (payload, _) in jobs.items():
         assert (await yard.letter(job_id)).get("payload") == payload
@@ -179,6 +179,6 @@ async def test_snoozes_from_a_task_spend_no_attempt(yard: Any) -> None:
         return ctx.attempt
 
     job = await yard.put(sleepy)
-    await asyncio.wait_for(yard.drain(sleepy), 10)
+    await asyncio.wait_for(yard.drain(sleepy), 30)
     assert seen == [1, 1, 1, 1]
     assert (await yard.result(job))["r"] == 1

@@ -23,7 +23,7 @@ async def run(yard: Any, **hooks: Any) -> tuple[str, list[str]]:
     worker = yard.worker(job, burst=True, **hooks)
     worker.pool.said = said
     job_id = await yard.put(job)
-    await asyncio.wait_for(worker.main(), 10)
+    await asyncio.wait_for(worker.main(), 30)
     assert not worker.tasks
     assert not worker._running.attempts
     await worker.close()
@@ -112,7 +112,7 @@ async def test_a_hook_that_hangs_at_shutdown_does_not_hang_the_worker(yard: Any,
 
     job_id = await yard.put(quick)
     async with yard.serving(quick, on_job_end=on_job_end):
-        await asyncio.wait_for(reached.wait(), 5)
+        await asyncio.wait_for(reached.wait(), 30)
     assert await yard.state(job_id) == "succeeded"
 
 

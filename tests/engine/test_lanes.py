@@ -143,11 +143,11 @@ async def test_on_full_skips_or_cancels_the_oldest(make: Make, wait_until: Any) 
         first = await runner.enqueue(skipping)
         old = await runner.enqueue(newest, 1)
         await wait_until(lambda: hosts.now["slow"] == 1, "one runs")
-        assert await (await runner.enqueue(skipping)).result(timeout=10) == SKIPPED
-        assert await (await runner.enqueue(newest, 2)).result(timeout=10) == 2
+        assert await (await runner.enqueue(skipping)).result(timeout=30) == SKIPPED
+        assert await (await runner.enqueue(newest, 2)).result(timeout=30) == 2
         assert (await old.info()).state is JobState.CANCELLED
         hosts.go_on.set()
-        assert await first.result(timeout=10) == "ran"
+        assert await first.result(timeout=30) == "ran"
 
 
 async def test_jobs_that_come_without_their_lane_are_sorted_into_it(
@@ -188,9 +188,9 @@ async def test_a_replayed_job_and_a_retried_one_keep_tenant_and_priority(make: M
     async with runner.worker():
         job = await runner.enqueue(fail.using(tenant="other", priority=2), "a")
         with pytest.raises(Exception, match="a"):
-            await job.result(timeout=10)
+            await job.result(timeout=30)
         await runner.dead.replay(job.id)
-        await job.result(timeout=10)
+        await job.result(timeout=30)
     assert specs == [b"2\x1fother"] * 4
 
 
@@ -243,5 +243,5 @@ async def test_any_text_can_be_a_tenant_or_in_a_key(make: Make, redis: Redis, na
 
     runner = make(call)
     async with runner.worker():
-        assert await (await runner.enqueue(call, name)).result(timeout=10) == len(name)
+        assert await (await runner.enqueue(call, name)).result(timeout=30) == len(name)
     assert all([len(key) < 700 async for key in redis.scan_iter(KEYS.here + "*")])

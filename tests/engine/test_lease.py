@@ -44,7 +44,7 @@ async def test_an_attempt_whose_lease_is_lost_is_cancelled_and_told(yard: Any, w
 
     async with yard.serving(waits, options={"lease_s": 60}) as worker:
         job = await yard.put(waits)
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 30)
         stolen = await steal(yard, job)
         await worker._upkeep.renew()
         await wait_until(lambda: not worker._running.attempts, "the attempt is gone")
@@ -66,7 +66,7 @@ async def test_an_outcome_that_comes_after_the_lease_is_refused(yard: Any, wait_
 
     async with yard.serving(slow, options={"lease_s": 60}) as worker:
         job = await yard.put(slow)
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 30)
         await steal(yard, job)
         gate.set()
         await wait_until(lambda: not worker._running.attempts, "the outcome is decided")
@@ -143,7 +143,7 @@ async def test_a_stopped_worker_loses_its_jobs_and_its_late_outcomes(
     await wait_until(lambda: fleet.events(), "it runs")
     fleet.send(stopped, signal.SIGSTOP)
     other = fleet.start(lease_s=0.6)
-    await wait_until(lambda: has_result(yard, "slow"), "the other worker ends it", 20)
+    await wait_until(lambda: has_result(yard, "slow"), "the other worker ends it")
     result = await yard.result("slow")
     fleet.send(stopped, signal.SIGCONT)
     after = await yard.put("work", 0, job_id="after")
@@ -171,7 +171,7 @@ async def test_a_job_that_kills_workers_dies_alone(yard: Any, fleet: Any, wait_u
         done = await yard.redis.exists(*(yard.keys.result(job) for job in innocents))
         return done == len(innocents) and await yard.redis.zcard(yard.keys.dead) == 1
 
-    await wait_until(over, "poison dead, innocents done", 30)
+    await wait_until(over, "poison dead, innocents done")
     letter = await yard.letter(poison)
     assert letter["reason"] == "poison"
     assert letter["payload"]

@@ -12,7 +12,7 @@ from runner.wire.scripts import End, Scripts, Verdict
 
 
 def block_until(condition: Any) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)

@@ -80,7 +80,7 @@ async def test_a_retry_starts_when_its_delay_is_over_not_at_the_next_poll(yard: 
 
     async with yard.serving(third_time, options={"lease_s": 3600}):
         job = await yard.put(third_time)
-        await wait_until(lambda: has_result(yard, job), "four starts", 5)
+        await wait_until(lambda: has_result(yard, job), "four starts")
     assert starts == [1, 2, 2, 3]
 
 
@@ -114,7 +114,7 @@ async def test_a_policy_ends_in_a_dead_letter_that_says_why(
 
     job = await yard.put(fails)
     payload = await yard.redis.get(yard.keys.job(job))
-    await asyncio.wait_for(yard.drain(fails), 10)
+    await asyncio.wait_for(yard.drain(fails), 30)
     letter = await yard.letter(job)
     assert (letter["reason"], int(letter["attempts"]), letter["payload"]) == (reason, attempts, payload)
     assert json.loads(letter["note"])["error"]["message"] == "always"
@@ -129,7 +129,7 @@ async def test_a_judge_that_raises_has_not_said_no(yard: Any) -> None:
         raise ValueError("no status")
 
     job = await yard.put(fails)
-    await asyncio.wait_for(yard.drain(fails), 10)
+    await asyncio.wait_for(yard.drain(fails), 30)
     letter = await yard.letter(job)
     assert (letter["reason"], letter["attempts"]) == ("max_tries", "2")
 
@@ -142,7 +142,7 @@ async def test_snoozes_are_bounded(yard: Any) -> None:
         raise Snooze(0, reason="the moon is full")
 
     job = await yard.put(sleepy)
-    await asyncio.wait_for(yard.drain(sleepy), 10)
+    await asyncio.wait_for(yard.drain(sleepy), 30)
     letter = await yard.letter(job)
     assert (letter["reason"], letter["attempts"], letter["s"]) == ("max_snoozes", "1", "3")
     assert "the moon is full" in letter["note"]
@@ -192,5 +192,5 @@ async def test_the_queue_of_a_retry_is_its_own(yard: Any) -> None:
     """A job of another queue comes back to that queue."""
     fails = failing(retry=backoff.constant(0), max_tries=2)
     job = await yard.put(fails, queue="bulk")
-    await asyncio.wait_for(yard.drain(fails, options={"queues": {"bulk": 1}}), 10)
+    await asyncio.wait_for(yard.drain(fails, options={"queues": {"bulk": 1}}), 30)
     assert await yard.redis.zscore(keys_of("bulk").dead, job) is not None

@@ -106,7 +106,7 @@ async def run(yard: Any, *tasks: Any) -> None:
     )
     assert isinstance(worker, Worker)
     with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait_for(worker.main(), 10)
+        await asyncio.wait_for(worker.main(), 30)
     await worker.close()
 
 

@@ -84,7 +84,7 @@ async def ends_well(yard: Any, admin: Redis, job: str, wait_until: Any, what: st
             return await admin.exists(yard.keys.result(job)) == 1
         return False
 
-    await wait_until(ended, what, 15)
+    await wait_until(ended, what)
 
 
 @contextlib.asynccontextmanager
@@ -219,7 +219,7 @@ async def test_wrong_credentials_end_the_worker_with_a_clear_message(
         worker._rounds.note_changed([])
         worker._wake.set()
     with pytest.raises(RedisError):
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 30)
     assert "check the user, password and permissions" in caplog.text
     await worker.close()
     await admin.aclose()
@@ -295,7 +295,7 @@ async def test_replies_that_are_lost_cost_neither_jobs_nor_second_runs(
             if ends_by == "cut":
                 proxy.cut()
             proxy.swallowing = False
-            await wait_until(partial(all_ended, yard, jobs), "all jobs have ended", 15)
+            await wait_until(partial(all_ended, yard, jobs), "all jobs have ended")
     yard.url = direct
     assert dict(runs) == dict.fromkeys(jobs, 1)
     assert {(await yard.result(job))["r"] for job in jobs} == {1}

@@ -86,7 +86,7 @@ def test_metrics_of_processes_are_told_apart_and_queues_are_told_once() -> None:
 
 async def test_the_parent_answers_for_its_processes(fleet: Any) -> None:
     """Metrics, both probes and scale, asked of a real worker behind it."""
-    await (await fleet.runner.enqueue(fine)).result(timeout=5)
+    await (await fleet.runner.enqueue(fine)).result(timeout=30)
     metrics, alive, ready, scale = [
         await fleet.http.get(path) for path in ("/metrics", "/healthz", "/readyz", "/scale")
     ]

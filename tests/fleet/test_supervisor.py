@@ -79,7 +79,7 @@ class Fleet:
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=30)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_no_job_is_lost_however_its_processes_are_killed(fleet, redis_url,
         before = set(fleet.children())
         fleet.process.send_signal(signal.SIGHUP)
         pids = {await job.result(timeout=30) for job in jobs}
-        await wait_until(lambda: not before & set(fleet.children()), "the generation has changed", 20)
+        await wait_until(lambda: not before & set(fleet.children()), "the generation has changed")
         assert [await job.result(timeout=60) for job in isolated] == list(range(ISOLATED))
         assert await runner.client.execute("SCARD", "runs") == JOBS
         assert len(pids) >= 2, "one process did all the work"
@@ -161,7 +161,7 @@ async def test_workers_drain_when_their_parent_is_killed(fleet, wait_until) -> N
     children = fleet.children()
     fleet.process.kill()
     fleet.process.wait()
-    await wait_until(lambda: not any(is_alive(pid) for pid in children), "they have ended", 20)
+    await wait_until(lambda: not any(is_alive(pid) for pid in children), "they have ended")
     assert "the parent of this worker is gone" in fleet.log.read_text()
 
 

@@ -35,7 +35,7 @@ async def test_the_four_addresses_answer(make_runner, wait_until, samples):
     """Prometheus, the two probes of Kubernetes, and KEDA's metrics-api find what they look for."""
     runner = make_runner(fine)
     async with runner, runner.worker(), listening(runner, wait_until) as http:
-        await (await runner.enqueue(fine)).result(timeout=5)
+        await (await runner.enqueue(fine)).result(timeout=30)
         metrics, alive, ready, scale = [
             await http.get(path) for path in ("/metrics", "/healthz", "/readyz", "/scale")
         ]

@@ -51,7 +51,7 @@ async def test_each_way_to_end_is_counted(measured, samples):
     async with measured(fine, fails_once, gives_up, snoozes_once, limited, never_enqueued) as runner:
         jobs = [await runner.enqueue(each) for each in (fine, fine, fails_once, gives_up, snoozes_once)]
         jobs += [await runner.enqueue(limited), await runner.enqueue(limited)]
-        await asyncio.gather(*(job.result(timeout=10) for job in jobs), return_exceptions=True)
+        await asyncio.gather(*(job.result(timeout=30) for job in jobs), return_exceptions=True)
         found = samples(await runner.health.metrics_text())
     attempts = {name: value for name, value in found.items() if name.startswith("runner_attempts_total")}
     waits = found['runner_limiter_waits_total{task="limited"}']
@@ -86,7 +86,7 @@ async def test_lateness_is_measured_from_due(make_runner, samples, redis):
         job = await runner.enqueue(fine)
         await redis.zincrby("arq:queue", -60_000, job.id)
         async with runner.worker():
-            await job.result(timeout=5)
+            await job.result(timeout=30)
             found = samples(await runner.health.metrics_text())
     for name in (
         'runner_claim_latency_seconds_sum{queue="default"}',
@@ -110,7 +110,7 @@ async def test_what_runs_is_counted_while_it_runs(measured, samples):
         await started.wait()
         found = samples(await runner.health.metrics_text())
         go.set()
-        await job.result(timeout=5)
+        await job.result(timeout=30)
     assert found["runner_jobs_in_flight"] == 1
     assert found['runner_queue_running{queue="default"}'] == 1
 
@@ -121,7 +121,7 @@ async def test_a_task_nobody_declared_makes_no_series_of_its_own(measured, sampl
     ghosts = [task(name=f"ghost {n}")(fine.fn) for n in range(30)]
     async with measured(fine, **settings) as runner:
         jobs = [await runner.enqueue(ghost) for ghost in ghosts]
-        await asyncio.gather(*(job.result(timeout=10) for job in jobs), return_exceptions=True)
+        await asyncio.gather(*(job.result(timeout=30) for job in jobs), return_exceptions=True)
         found = samples(await runner.health.metrics_text())
     assert found['runner_dead_total{reason="unknown_task",task="other"}'] == 30
     assert not any("ghost" in name for name in found)
@@ -253,7 +253,7 @@ async def test_nobody_listens_until_somebody_asks(make_runner):
     """Metrics that are off cost a job one look: a worker by itself subscribes to nothing."""
     runner = make_runner(fine)
     async with runner, runner.worker():
-        await (await runner.enqueue(fine)).result(timeout=5)
+        await (await runner.enqueue(fine)).result(timeout=30)
         assert not events.is_heard("job.claimed")
         assert not events.is_heard("job.ended")
         await runner.health.metrics_text()

@@ -40,7 +40,7 @@ async def run(runner, call):
         if not isinstance(call, tuple)
         else await runner.enqueue(call[0], **call[1])
     )
-    return await job.result(timeout=10)
+    return await job.result(timeout=30)
 
 
 async def test_every_schedule_of_the_committed_settings_names_a_job_that_is_there():

@@ -170,5 +170,5 @@ async def test_a_worker_that_stops_after_the_answer_gives_all_back(
                 await wait_until(lambda: answered, "the server has answered")
         assert answered == [2]
         async with make().worker():
-            assert await job.result(5) == "done"
+            assert await job.result(30) == "done"
     assert seen == [(1, False)]

@@ -56,8 +56,8 @@ async def test_every_caller_gets_the_one_result(make: Make) -> None:
     async with runner.worker():
         jobs = [await runner.enqueue(charge, "o-17", 5) for _ in range(20)]
         jobs += [await runner.enqueue(charge, order="o-17"), await runner.enqueue(charge, "o-17")]
-        assert [await job.result(5) for job in jobs] == [{"charged": 5}] * 22
-        assert await (await runner.enqueue(charge, "o-17", amount=5)).result(5) == {"charged": 5}
+        assert [await job.result(30) for job in jobs] == [{"charged": 5}] * 22
+        assert await (await runner.enqueue(charge, "o-17", amount=5)).result(30) == {"charged": 5}
     assert runs == ["o-17"]
 
 
@@ -72,10 +72,10 @@ async def test_other_arguments_under_one_key_are_a_conflict_at_once(make: Make, 
 
     runner = make(charge)
     async with runner.worker():
-        assert await (await runner.enqueue(charge, "o-17", 5)).result(5) == 5
+        assert await (await runner.enqueue(charge, "o-17", 5)).result(30) == 5
         job = await runner.enqueue(charge, "o-17", 6)
         with pytest.raises(JobFailed, match=r"fingerprint \w{64}.*this call's is \w{64}") as caught:
-            await job.result(5)
+            await job.result(30)
         letter = await redis.hgetall(keys_of("default").dead_letter(job.id))
     assert caught.value.type == "runner.errors.IdempotencyConflict"
     assert (letter[b"reason"], runs) == (b"conflict", [5])
@@ -93,10 +93,10 @@ async def test_a_conflict_inside_a_task_is_not_retried(make: Make, redis: Redis)
 
     runner = make(charge)
     async with runner.worker():
-        await (await runner.enqueue(charge, 5)).result(5)
+        await (await runner.enqueue(charge, 5)).result(30)
         job = await runner.enqueue(charge, 6)
         with pytest.raises(JobFailed):
-            await job.result(5)
+            await job.result(30)
         letter = await redis.hgetall(keys_of("default").dead_letter(job.id))
     assert (letter[b"reason"], tries) == (b"conflict", [5, 6])
 
@@ -115,8 +115,8 @@ async def test_an_error_leaves_it_unknown_and_the_retry_recovers(make: Make, red
 
     runner = make(charge)
     async with runner.worker():
-        assert await (await runner.enqueue(charge, "o-17")).result(5) == "found"
-        assert await (await runner.enqueue(charge, "o-17")).result(5) == "found"
+        assert await (await runner.enqueue(charge, "o-17")).result(30) == "found"
+        assert await (await runner.enqueue(charge, "o-17")).result(30) == "found"
     assert seen == [(False, {}), (True, {"intent": {"try": 1}}), (True, {"intent": {"try": 2}})]
     (record,) = await redis.keys("runner:once:*")
     assert await redis.pttl(record) > 29 * 86_400_000
@@ -146,7 +146,7 @@ async def test_a_crash_between_effect_and_outcome_repeats_nothing(
     runner = make(charge, lease=1)
     async with runner.worker():
         job = await runner.enqueue(charge, "o-17")
-        assert await job.result(10) == "charged"
+        assert await job.result(30) == "charged"
         assert (await job.info()).attempts == 2
     assert b'"charged"' in records[0]
     assert runs == [1]
@@ -162,7 +162,7 @@ async def test_unknown_never_expires(make: Make, redis: Redis) -> None:
     runner = make(charge)
     async with runner.worker():
         with pytest.raises(JobFailed):
-            await (await runner.enqueue(charge, "o-17")).result(5)
+            await (await runner.enqueue(charge, "o-17")).result(30)
         (record,) = await redis.keys("runner:once:*")
         _, _, state, *_ = msgspec.msgpack.decode(
             b"\x96" + await redis.get(record)
@@ -183,7 +183,7 @@ async def test_a_definite_failure_is_every_caller_s_answer(make: Make) -> None:
     async with runner.worker():
         for _ in range(2):
             with pytest.raises(JobFailed, match="card is stolen"):
-                await (await runner.enqueue(charge, "o-17")).result(5)
+                await (await runner.enqueue(charge, "o-17")).result(30)
     assert tries == ["o-17"]
 
 
@@ -208,7 +208,7 @@ async def test_a_busy_effect_is_snoozed_for_after_a_bounded_wait(make: Make, wai
 
         await wait_until(is_snoozed, "the second caller is snoozed")
         release.set()
-        assert (await first.result(5), await second.result(5)) == ("charged", "charged")
+        assert (await first.result(30), await second.result(30)) == ("charged", "charged")
 
 
 async def test_an_effect_longer_than_its_lease_stays_one(make: Make) -> None:
@@ -224,7 +224,7 @@ async def test_an_effect_longer_than_its_lease_stays_one(make: Make) -> None:
     runner = make(charge, lease=1)
     async with runner.worker():
         jobs = [await runner.enqueue(charge, "o-17") for _ in range(2)]
-        assert [await job.result(10) for job in jobs] == ["charged", "charged"]
+        assert [await job.result(30) for job in jobs] == ["charged", "charged"]
     assert runs == ["o-17"]
 
 
@@ -242,7 +242,7 @@ async def test_by_hand_the_result_is_given_to_later_blocks(make: Make) -> None:
 
     runner = make(twice)
     async with runner.worker():
-        assert await (await runner.enqueue(twice)).result(5) == [True, {"ref": "ch_1"}, True, None]
+        assert await (await runner.enqueue(twice)).result(30) == [True, {"ref": "ch_1"}, True, None]
 
 
 @pytest.mark.parametrize("key", [None, "", b"", ()])

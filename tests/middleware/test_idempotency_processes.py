@@ -76,7 +76,7 @@ async def test_a_killed_holder_is_recovered_with_its_steps(
     await redis.set("hangs", 1)
     await enqueue("declared", 1, "o-17", prefix="first")
     holder = start(lease_s=1)
-    await wait_until(lambda: redis.exists("stepped"), "the holder has recorded its intent", 20)
+    await wait_until(lambda: redis.exists("stepped"), "the holder has recorded its intent")
     holder.kill()
     holder.join()
     await redis.delete("hangs")
@@ -87,7 +87,7 @@ async def test_a_killed_holder_is_recovered_with_its_steps(
     async def all_ended() -> bool:
         return len(await results(redis, 20, "other")) == 20 and len(await results(redis, 1, "first")) == 1
 
-    await wait_until(all_ended, "every caller has an answer", 30)
+    await wait_until(all_ended, "every caller has an answer")
     seen = [entry.decode() for entry in await redis.lrange("seen", 0, -1)]
     assert seen == ["1 False []", "1 True [('intent', {'gateway_key': 'pay:o-17'})]"]
     answers = {*await results(redis, 20, "other"), *await results(redis, 1, "first")}

@@ -43,9 +43,9 @@ async def test_skip_ends_as_succeeded_and_says_so(make: Make) -> None:
         while await first.status() != "running":
             await asyncio.sleep(0.005)
         second, other = await runner.enqueue(sync, "ann"), await runner.enqueue(sync, "bob")
-        assert await second.result(5) == {"status": "skipped", "reason": "already_running"}
+        assert await second.result(30) == {"status": "skipped", "reason": "already_running"}
         release.set()
-        assert (await first.result(5), await other.result(5)) == ("synced ann", "synced bob")
+        assert (await first.result(30), await other.result(30)) == ("synced ann", "synced bob")
 
 
 async def test_waiters_get_the_lock_in_turn(make: Make) -> None:
@@ -67,7 +67,7 @@ async def test_waiters_get_the_lock_in_turn(make: Make) -> None:
         calls = [(enter.using(key=f"{number:02}"), number) for number in range(50)]
         jobs = [await runner.enqueue(call, number) for call, number in calls]
         for job in jobs:
-            await job.result(10)
+            await job.result(30)
     assert order == sorted(order)
     assert fences == sorted(set(fences))
 
@@ -93,7 +93,7 @@ async def test_waiting_costs_next_to_nothing(make: Make, redis: Redis, wait_unti
         assert (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - before < 20
         release.set()
         for job in jobs:
-            await job.result(10)
+            await job.result(30)
     assert await redis.keys("runner:wait*") == []
 
 
@@ -125,8 +125,8 @@ async def test_snooze_leaves_the_slot_and_spends_no_attempt(make: Make, wait_unt
         while (await second.info()).state != "scheduled":
             await asyncio.sleep(0.005)
         await runner.enqueue(looker)
-        await first.result(5)
-        await second.result(10)
+        await first.result(30)
+        await second.result(30)
     assert attempts == [1]
 
 
@@ -146,7 +146,7 @@ async def test_losing_the_lock_cancels_the_attempt(make: Make, redis: Redis, wai
         job = await runner.enqueue(work)
         await wait_until(lambda: seen, "it runs")
         await redis.set("runner:lock:door", msgspec.msgpack.encode(["t 1 thief", "0", "1", ""])[1:])
-        assert await job.result(10) == "done"
+        assert await job.result(30) == "done"
     assert seen == [1, 1]
 
 
@@ -167,8 +167,8 @@ async def test_a_lock_held_longer_than_its_lease_is_kept(make: Make) -> None:
         while not running:
             await asyncio.sleep(0.005)
         short = await runner.enqueue(hold, "short")
-        await long.result(5)
-        await short.result(5)
+        await long.result(30)
+        await short.result(30)
     assert running == ["long", "long", "short", "short"]
 
 
@@ -183,7 +183,7 @@ async def test_a_lock_inside_itself_is_the_same_hold(make: Make, redis: Redis) -
 
     runner = make(nested)
     async with runner.worker():
-        assert await (await runner.enqueue(nested)).result(5)
+        assert await (await runner.enqueue(nested)).result(30)
 
 
 async def test_a_failed_call_frees_its_lock(make: Make) -> None:
@@ -201,8 +201,8 @@ async def test_a_failed_call_frees_its_lock(make: Make) -> None:
     runner = make(fails, follows)
     async with runner.worker():
         with pytest.raises(Exception, match="no"):
-            await (await runner.enqueue(fails)).result(5)
-        assert await (await runner.enqueue(follows)).result(5) == "ran"
+            await (await runner.enqueue(fails)).result(30)
+        assert await (await runner.enqueue(follows)).result(30) == "ran"
 
 
 async def test_a_killed_holder_is_followed_after_its_lease(
@@ -221,11 +221,11 @@ async def test_a_killed_holder_is_followed_after_its_lease(
     async with runner:
         await runner.enqueue(under_a_lock)
         process = forks.start(script, redis_url, "1", "10")
-        await wait_until(lambda: redis.exists("inside"), "the process holds the lock", 20)
+        await wait_until(lambda: redis.exists("inside"), "the process holds the lock")
         forks.end(process)
         follower = await runner.enqueue(under_a_lock)
         async with runner.worker():
-            fence = await follower.result(10)
+            fence = await follower.result(30)
     assert fence > int(await redis.lindex("fences", 0))
 
 

@@ -70,7 +70,7 @@ async def test_a_denied_job_comes_back_in_its_turn_and_has_spent_nothing(make: M
         for number in range(12):
             jobs.append(await runner.enqueue(call.using(key=f"{number:02}"), number))
         for job in jobs:
-            await job.result(20)
+            await job.result(30)
     assert ran == [(number, 1) for number in range(12)]
 
 
@@ -85,7 +85,7 @@ async def test_a_blocked_key_blocks_no_other(make: Make) -> None:
     async with runner.worker():
         blocked = [await runner.enqueue(fetch, f"https://a.example/{n}") for n in range(150)]
         free = await runner.enqueue(fetch, "https://b.example/")
-        assert await free.result(10) == "https://b.example/"
+        assert await free.result(30) == "https://b.example/"
         assert sum([await job.status() == "succeeded" for job in blocked]) == 1
 
 
@@ -136,7 +136,7 @@ async def test_a_429_or_a_slow_answer_cuts_an_adaptive_rate(make: Make, wait_unt
         for host in ("fine", "ill", "busy", "slow"):
             job = await runner.enqueue(call, host)
             with contextlib.suppress(JobFailed):
-                await job.result(timeout=10)
+                await job.result(timeout=30)
         for host in ("busy", "slow"):
 
             async def is_cut(host: str = host) -> bool:
@@ -166,7 +166,7 @@ async def test_by_hand_a_limit_is_told_how_its_block_went_and_gives_way(make: Ma
     async with runner.worker():
         for host in ("fine", "ill", "busy"):
             with contextlib.suppress(JobFailed):
-                await (await runner.enqueue(call, host)).result(10)
+                await (await runner.enqueue(call, host)).result(30)
         scripts = LimitScripts(runner.client.execute)
 
         async def is_cut() -> bool:
@@ -175,7 +175,7 @@ async def test_by_hand_a_limit_is_told_how_its_block_went_and_gives_way(make: Ma
         await wait_until(is_cut, "the rate of busy is cut")
         assert [(await scripts.look(f"host:{host}"))[1] for host in ("fine", "ill")] == [None, None]
         with pytest.raises(JobFailed, match="say which, such as bucket="):
-            await (await runner.enqueue(forgetful)).result(10)
+            await (await runner.enqueue(forgetful)).result(30)
 
 
 async def test_by_hand_inside_a_task_a_limit_snoozes_the_job(make: Make) -> None:
@@ -189,7 +189,7 @@ async def test_by_hand_inside_a_task_a_limit_snoozes_the_job(make: Make) -> None
     runner = make(call)
     async with runner.worker():
         jobs = [await runner.enqueue(call) for _ in range(4)]
-        assert [await job.result(10) for job in jobs] == [1, 1, 1, 1]
+        assert [await job.result(30) for job in jobs] == [1, 1, 1, 1]
 
 
 async def test_a_limit_without_a_rate_waits_until_it_has_one(make: Make, wait_until: Any) -> None:

@@ -40,7 +40,7 @@ async def run(
     )
     made = made or attempt()
     made.function = function
-    return await asyncio.wait_for(runnable.run(made), 5)
+    return await asyncio.wait_for(runnable.run(made), 30)
 
 
 async def test_the_soft_limit_raises_inside_and_the_task_may_answer() -> None:

@@ -189,7 +189,7 @@ async def test_moved_again_after_it_ran_it_does_not_run_again(runner, session, e
             async with runner.worker():
                 while not ran:
                     await asyncio.sleep(0.005)
-                await job.result(timeout=5)
+                await job.result(timeout=30)
         assert await rows() == [job.id]
         async with runner.outbox_relay(engine) as relay, runner.worker():
             await relay.move()
@@ -202,7 +202,7 @@ async def test_a_server_that_is_away_costs_the_caller_nothing(
 ):
     """Commits go on while it is down; one line says so; the relay moves all when it is back."""
     caplog.set_level(logging.INFO, "runner")
-    settings = Settings(redis=RedisGroup(url=restartable_server.url, timeout=0.3), tasks=())
+    settings = Settings(redis=RedisGroup(url=restartable_server.url), tasks=())
     async with Runner(settings, tasks=[confirm]) as runner, runner.outbox_relay(engine, every=0.02) as relay:
         runner.client._patience_s = 0.05
         restartable_server.kill9()

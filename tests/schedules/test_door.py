@@ -97,7 +97,7 @@ async def test_run_now_makes_a_job_out_of_turn(runner, wait_until):
     """Whatever its rule says."""
     async with runner.worker():
         job_id = await runner.schedules.run_now("declared")
-        await runner.job(job_id).result(timeout=10)
+        await runner.job(job_id).result(timeout=30)
     assert ran == ["declared"]
 
 

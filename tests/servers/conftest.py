@@ -206,11 +206,11 @@ class Tunnel:
     def __enter__(self) -> int:
         self._thread.start()
         started = asyncio.start_server(self._serve, "localhost", 0, family=socket.AF_INET, ssl=self._context)
-        self._server = asyncio.run_coroutine_threadsafe(started, self._loop).result(10)
+        self._server = asyncio.run_coroutine_threadsafe(started, self._loop).result(30)
         return self._server.sockets[0].getsockname()[1]
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -320,7 +320,7 @@ def session_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(session_cluster: Cluster) -> dict[str, Any]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not session_cluster.is_ready():
         assert time.monotonic() < deadline, "the cluster does not serve"
         time.sleep(0.02)

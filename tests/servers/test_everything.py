@@ -126,22 +126,22 @@ async def test_jobs_run_retry_die_and_are_replayed(runner: App):
     """Enqueue, bulk, retry, result, cancel, dead letters and their replay, uniqueness, over all queues."""
     async with runner.worker():
         jobs = [await runner.enqueue(add.using(queue=name), i, 1) for i in range(3) for name in QUEUES]
-        assert [await job.result(timeout=5) for job in jobs] == [i + 1 for i in range(3) for _ in QUEUES]
+        assert [await job.result(timeout=30) for job in jobs] == [i + 1 for i in range(3) for _ in QUEUES]
         bulk = await runner.enqueue_many((add.call(i, i) for i in range(50)), bulk_id="b")
         assert bulk.created == 50
-        assert await (await runner.enqueue(shaky, "x")).result(timeout=5) == 3
+        assert await (await runner.enqueue(shaky, "x")).result(timeout=30) == 3
         job = await runner.enqueue(fails, "dies")
         with pytest.raises(JobFailed):
-            await job.result(timeout=5)
+            await job.result(timeout=30)
         [letter] = (await runner.dead.find()).letters
         await runner.dead.replay(letter.id)
-        await job.result(timeout=5)
+        await job.result(timeout=30)
         waiting = await runner.enqueue(waits)
         while not ran["waits"]:
             await asyncio.sleep(0.01)
         assert await waiting.cancel()
         with pytest.raises(JobCancelled):
-            await waiting.result(timeout=5)
+            await waiting.result(timeout=30)
         first = await runner.enqueue(only.using(delay=60), "w")
         again = await runner.enqueue(only.using(delay=60), "w")
         assert (again.id, again.disposition) == (first.id, "duplicate")
@@ -153,12 +153,12 @@ async def test_limits_locks_and_idempotency_hold(runner: App):
     """Their keys lie in slots of their own, and one call carries those of many jobs."""
     async with runner.worker():
         jobs = [await runner.enqueue(once, "o-1") for i in range(5)]
-        assert [await job.result(timeout=10) for job in jobs] == [1] * 5
+        assert [await job.result(timeout=30) for job in jobs] == [1] * 5
         limited_jobs = [await runner.enqueue(limited) for _ in range(5)]
-        await asyncio.gather(*(job.result(timeout=5) for job in limited_jobs))
+        await asyncio.gather(*(job.result(timeout=30) for job in limited_jobs))
         assert ran["limited"] == 5
         narrow_jobs = [await runner.enqueue(narrow, host) for host in ("a", "b") for _ in range(8)]
-        await asyncio.gather(*(job.result(timeout=5) for job in narrow_jobs))
+        await asyncio.gather(*(job.result(timeout=30) for job in narrow_jobs))
         assert ran["most"] <= 2
         await runner.limits.set("slow", "5/s")
         assert await runner.limits.take("slow")
@@ -176,7 +176,7 @@ async def test_a_payment_is_charged_once(cluster: dict[str, Any], payments: dict
     )
     async with runner.worker():
         jobs = [await runner.enqueue(process_payment, "o-1", 1999, "EUR", "tok_visa") for _ in range(5)]
-        results = await asyncio.gather(*(job.result(10) for job in jobs))
+        results = await asyncio.gather(*(job.result(30) for job in jobs))
         assert {result["status"] for result in results} == {"succeeded"}
         assert balance(gateway.ledger).charges["o-1"].charged == 1
         assert balance(gateway.ledger).mismatches({"o-1": await payment_state(runner, "o-1")}) == []
@@ -187,13 +187,13 @@ async def test_schedules_workflows_and_durable_steps_work(runner: App, wait_unti
     async with runner.worker():
         await runner.schedules.upsert("often", task=limited, every="50ms", args=[])
         flow = await runner.start(chain(group([add.call(i, i) for i in range(4)]), total.call()))
-        assert await flow.result(timeout=5) == 12
+        assert await flow.result(timeout=30) == 12
         back = await runner.start(chord([add.call(1, 1), add.using(queue="bulk").call(2, 2)], total.call()))
-        assert await back.result(timeout=5) == 6
+        assert await back.result(timeout=30) == 6
         assert ran["total"] == 2
         job = await runner.enqueue(durable)
         await job.signal("go", {"n": 1})
-        assert await job.result(timeout=5) == [3, {"n": 1}]
+        assert await job.result(timeout=30) == [3, {"n": 1}]
         await wait_until(lambda: ran["limited"] >= 2, "two ticks")
         await runner.schedules.remove("often")
         assert {each.queue for each in await runner.inspector.queues()} == set(QUEUES)

@@ -83,7 +83,7 @@ async def test_a_failover_under_load_ends_nobody_and_its_loss_is_counted(
         await asyncio.gather(*producers)
         for name in ("default", "critical"):
             depth = keys_of(name).queue
-            await wait_until(partial(_is_empty, runner, depth), "everything that is there has run", 15)
+            await wait_until(partial(_is_empty, runner, depth), "everything that is there has run")
         assert worker.is_claiming
     lost = acknowledged - ran.keys()
     twice = sum(count > 1 for count in ran.values())

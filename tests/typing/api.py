@@ -135,7 +135,7 @@ async def durable(ctx: Context) -> None:
 async def use(runner: Runner) -> None:
     job = await runner.enqueue(plain, "o-1", boxes=2)
     assert_type(job, Job[str])
-    assert_type(await job.result(timeout=5), str)
+    assert_type(await job.result(timeout=30), str)
     assert_type(await job.result(timedelta(seconds=5)), str)
     assert_type(job.disposition, Literal["created", "duplicate", "replaced", "unknown"])
     assert_type(await job.status(), JobState)
@@ -185,7 +185,7 @@ async def flow(runner: Runner) -> None:
     """A workflow is of what its last part gives; what is left out in front comes from the part before."""
     two = await runner.start(chain(plain.call("o-1"), count.call(least=1)), id="w-1", on_failure="finish")
     assert_type(two, Workflow[int])
-    assert_type(await two.result(timeout=5), int)
+    assert_type(await two.result(timeout=30), int)
     many = chord((count.call(each) for each in ("a", "b")), merge.call())
     pages = chord((count.call(each) for each in ("a", "b")), sum_up.call())
     assert_type(await runner.start(pages), Workflow[int])

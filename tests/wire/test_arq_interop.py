@@ -86,7 +86,7 @@ async def test_no_job_runs_twice_beside_a_stock_worker(client: ArqRedis) -> None
     await asyncio.gather(*(worker.main() for worker in workers))
     assert runs == dict.fromkeys(range(500), 1)
     results = [
-        await Job(job.job_id, client, _deserializer=deserialize).result(timeout=5) for job in jobs if job
+        await Job(job.job_id, client, _deserializer=deserialize).result(timeout=30) for job in jobs if job
     ]
     assert results == list(range(500))
     assert await client.zcard("arq:queue") == 0
@@ -113,7 +113,7 @@ async def test_each_kind_retries_what_the_other_began(client: ArqRedis) -> None:
         await worker.main()
         await worker.close()
     assert tries == [("ours", 1), ("stock", 2), ("ours", 3), ("stock", 4)]
-    assert await job.result(timeout=5) == "done"
+    assert await job.result(timeout=30) == "done"
 
 
 async def test_a_stock_client_gets_results(client: ArqRedis) -> None:
@@ -122,7 +122,7 @@ async def test_a_stock_client_gets_results(client: ArqRedis) -> None:
     assert job
     assert await job.status() == JobStatus.queued
     async with serving(ours(client, double, burst=False)):
-        assert await job.result(timeout=5, poll_delay=0.01) == 42
+        assert await job.result(timeout=30, poll_delay=0.01) == 42
         assert await job.status() == JobStatus.complete
     info = await job.result_info()
     assert info
@@ -144,7 +144,7 @@ async def test_a_stock_client_defers(client: ArqRedis, wait_until: Wait) -> None
         near = await client.enqueue_job("double", 2, _defer_by=timedelta(milliseconds=100))
         assert far
         assert near
-        assert await near.result(timeout=5, poll_delay=0.01) == 4
+        assert await near.result(timeout=30, poll_delay=0.01) == 4
         assert await far.status() == JobStatus.deferred
     assert {job.function for job in await client.queued_jobs()} == {"double"}
 
@@ -166,7 +166,7 @@ async def test_a_stock_client_sees_a_running_job(client: ArqRedis, wait_until: W
 
         await wait_until(is_running, "the job runs")
         go.set()
-        assert await job.result(timeout=5, poll_delay=0.01) == "went"
+        assert await job.result(timeout=30, poll_delay=0.01) == "went"
 
 
 async def test_a_job_id_is_taken_until_its_result_is_gone(client: ArqRedis) -> None:
@@ -179,7 +179,7 @@ async def test_a_job_id_is_taken_until_its_result_is_gone(client: ArqRedis) -> N
     await client.delete("arq:result:one")
     assert await client.enqueue_job("double", 4, _job_id="one")
     await worker.main()
-    assert await Job("one", client, _deserializer=deserialize).result(timeout=5) == 8
+    assert await Job("one", client, _deserializer=deserialize).result(timeout=30) == 8
     await worker.close()
 
 
@@ -201,8 +201,8 @@ async def test_a_stock_client_aborts(client: ArqRedis, wait_until: Wait) -> None
     assert deferred
     async with serving(ours(client, wait, burst=False, allow_abort_jobs=True)):
         await wait_until(lambda: seen, "the job runs")
-        assert await running.abort(timeout=5, poll_delay=0.01) is True
-        assert await deferred.abort(timeout=5, poll_delay=0.01) is True
+        assert await running.abort(timeout=30, poll_delay=0.01) is True
+        assert await deferred.abort(timeout=30, poll_delay=0.01) is True
     assert seen == ["began", "cancelled"]
     assert await client.zcard("arq:abort") == 0
     assert await client.zcard("arq:queue") == 0
@@ -220,7 +220,7 @@ async def test_a_stock_client_gets_the_error(client: ArqRedis) -> None:
     await worker.main()
     await worker.close()
     with pytest.raises(JobFailed, match="no such order") as caught:
-        await job.result(timeout=5, poll_delay=0.01)
+        await job.result(timeout=30, poll_delay=0.01)
     assert caught.value.type == "runner.errors.GiveUp"
     with pytest.raises(ResultNotFound):
-        await Job("never", client, _deserializer=deserialize).result(timeout=5)
+        await Job("never", client, _deserializer=deserialize).result(timeout=30)

@@ -92,9 +92,9 @@ async def test_nodes_keep_the_limits_and_lanes_of_their_tasks(make: Any, redis: 
         assert {key.decode().partition(":")[0] for key in laned} == {flow.id, first.id}
         assert await runner.client.execute("HGET", LANED, f"{first.id}:0") == b"0\x1ft"
         async with runner.worker():
-            assert await flow.result(timeout=10) == ["a"] * 6
-            assert await later.result(timeout=10) == ["a"] * 6
-            assert await first.result(timeout=10) == "first"
+            assert await flow.result(timeout=30) == ["a"] * 6
+            assert await later.result(timeout=30) == ["a"] * 6
+            assert await first.result(timeout=30) == "first"
     assert room.most <= 3, "two at the gate, and the one without"
     assert await redis.exists(LANED) == 0
 
@@ -107,7 +107,7 @@ async def test_a_process_that_knows_no_tasks_starts_workflows(make: Any) -> None
         pass
     runner = make(host, plain)
     async with runner.worker():
-        assert await runner.workflow(flow.id).result(timeout=10) == "a"
+        assert await runner.workflow(flow.id).result(timeout=30) == "a"
 
 
 async def test_a_node_is_prepared_like_any_call(make: Any, redis: Redis) -> None:
@@ -154,10 +154,10 @@ async def test_a_callback_reads_the_results_of_a_large_group_by_pages(make: Any)
         whole = await runner.start(chord([price.call(n) for n in (101, 202)], add.call()))
         calls = [price.call(n) for n in (1, -1, 3)]
         some = await runner.start(chord(calls, add_some.call(), error="collect"))
-        assert await whole.result(timeout=10) == Decimal("5.03")
-        assert await some.result(timeout=10) == [Decimal("0.01"), None, Decimal("0.03")]
+        assert await whole.result(timeout=30) == Decimal("5.03")
+        assert await some.result(timeout=30) == [Decimal("0.01"), None, Decimal("0.03")]
         by_hand = await runner.enqueue(add, [Decimal("1.5")])  # pyright: ignore[reportArgumentType]
-        assert await by_hand.result(timeout=10) == Decimal("2.5")
+        assert await by_hand.result(timeout=30) == Decimal("2.5")
         with pytest.raises(InvalidArguments, match="'host' gives str, but task 'add' after it takes"):
             await runner.start(chain(host.call("a"), add.call()))
 
@@ -169,7 +169,7 @@ async def test_a_node_cancelled_by_hand_is_known_to_its_workflow_at_once(make: A
         flow = await runner.start(chain(host.using(delay=3600).call("a"), host.call()))
         assert await runner.job(f"{flow.id}:0").cancel()
         with pytest.raises(WorkflowFailed, match=r"node 0: .*cancelled"):
-            await flow.result(timeout=5)
+            await flow.result(timeout=30)
 
 
 CHORD = """
@@ -223,5 +223,5 @@ async def test_a_chord_whose_worker_is_killed_calls_back_once(
         victim = await asyncio.create_subprocess_exec(sys.executable, tasks.__file__, redis_url)
         assert await victim.wait() == -signal.SIGKILL
         async with tasks.make(redis_url).worker():
-            assert await flow.result(timeout=20) == [1, 2, 3, 4, 5]
+            assert await flow.result(timeout=30) == [1, 2, 3, 4, 5]
     assert tasks.log.read_text() == "killed merged "

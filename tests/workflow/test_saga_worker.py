@@ -59,7 +59,7 @@ async def decide(runner: Runner, word: str, wait_until: Callable[..., Any]) -> A
 async def test_a_step_that_waits_for_a_signal_holds_the_saga(runner: Runner, wait_until: Any) -> None:
     """It goes on with the signal, and gives what its last step returned."""
     async with runner.worker():
-        assert await (await decide(runner, "yes", wait_until)).result(10) == "o-1: yes"
+        assert await (await decide(runner, "yes", wait_until)).result(30) == "o-1: yes"
     assert log == ["packed"]
 
 
@@ -76,5 +76,5 @@ async def test_whoever_waits_is_told_how_a_saga_ended(
     """By the error of the step that failed, or that nobody knows of, and the state."""
     async with runner.worker():
         with pytest.raises(WorkflowFailed, match=message) as failed:
-            await (await decide(runner, word, wait_until)).result(10)
+            await (await decide(runner, word, wait_until)).result(30)
     assert (failed.value.state, failed.value.node, log) == (state, "1", then)

@@ -39,7 +39,7 @@ def start_sandbox(forks):
     def start(folder: Path, *options: str) -> Sandbox:
         ledger, said = folder / "ledger.jsonl", folder / "said"
         process = forks.start("jobs.payment.sandbox", "--ledger", str(ledger), *options, log=said)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while not (said.exists() and said.read_text().endswith("\n")):
             assert process.is_alive(), said.read_text()
             assert time.monotonic() < deadline, "the sandbox does not start"

@@ -77,7 +77,7 @@ async def test_a_cap_is_a_result_and_nothing_is_sent(sandbox, settings_for, runn
     async with runner.worker():
 
         async def pay(order, source):
-            return await (await runner.enqueue(process_payment, order, 1999, "EUR", source)).result(15)
+            return await (await runner.enqueue(process_payment, order, 1999, "EUR", source)).result(30)
 
         assert (await pay("o-1", "tok_decline_insufficient_funds"))["status"] == "declined"
         capped = await pay("o-2", "tok_decline_insufficient_funds")

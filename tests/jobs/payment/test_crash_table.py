@@ -65,7 +65,7 @@ async def test_a_payment_is_charged_once_whatever_dies_when(
         died = await workers.death_of(first)
         second = workers.start_worker(settings)
         try:
-            result = await job.result(25)
+            result = await job.result(30)
         finally:
             second.kill()
             second.join()

@@ -61,6 +61,6 @@ async def test_payments_wait_at_a_closed_gate_and_are_made_once_it_opens(
         await wait_until(all_wait, "they wait, no attempt spent")
         assert gateway.seen() == 0
         await runner.limits.reset(key)
-        assert {(await job.result(15))["status"] for job in jobs} == {"succeeded"}
+        assert {(await job.result(30))["status"] for job in jobs} == {"succeeded"}
     charges = balance(gateway.ledger).charges
     assert {order: charges[order].charged for order in orders} == dict.fromkeys(orders, 1)

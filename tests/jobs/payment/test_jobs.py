@@ -28,7 +28,7 @@ async def shop(sandbox, settings_for, runner_for, redis_url):
             self.runner, self.gateway = runner, gateway
 
         async def run(self, task, *args, **kwargs):
-            return await (await self.runner.enqueue(task, *args, **kwargs)).result(15)
+            return await (await self.runner.enqueue(task, *args, **kwargs)).result(30)
 
         async def state(self, order):
             return await payment_state(self.runner, order)
@@ -45,7 +45,7 @@ async def shop(sandbox, settings_for, runner_for, redis_url):
 async def test_the_same_order_is_one_charge_and_every_caller_gets_its_result(shop):
     """50 jobs of one order at once: one charge, one result."""
     jobs = [await shop.runner.enqueue(process_payment, "o-1", 1999, "EUR", "tok_visa") for _ in range(50)]
-    results = await asyncio.gather(*(job.result(15) for job in jobs))
+    results = await asyncio.gather(*(job.result(30) for job in jobs))
     assert {result["status"] for result in results} == {"succeeded"}
     assert len({(result["op_id"], result["ref"]) for result in results}) == 1
     assert balance(shop.gateway.ledger).charges["o-1"].charged == 1
@@ -66,7 +66,7 @@ async def test_refunds_never_sum_up_to_more_than_was_captured(shop):
     """
     await shop.run(process_payment, "o-1", 1000, "EUR", "tok_visa")
     jobs = [await shop.runner.enqueue(refund_payment, "o-1", 100, "EUR", f"r-{n}") for n in range(20)]
-    ends = await asyncio.gather(*(job.result(15) for job in jobs), return_exceptions=True)
+    ends = await asyncio.gather(*(job.result(30) for job in jobs), return_exceptions=True)
     assert sum(isinstance(end, dict) and end["status"] == "succeeded" for end in ends) == 10
     assert sum("more than was captured" in str(end) for end in ends) == 10
     state = await shop.state("o-1")
@@ -93,7 +93,7 @@ async def test_a_refund_whose_outcome_is_open_keeps_its_amount_reserved(shop):
         await asyncio.sleep(0.005)
     with pytest.raises(JobFailed, match="more than was captured"):
         await shop.run(refund_payment, "o-1", 700, "EUR", "r-2")
-    assert (await pending.result(15))["status"] == "succeeded"
+    assert (await pending.result(30))["status"] == "succeeded"
 
 
 async def test_an_authorization_is_captured_once_or_let_go(shop):
@@ -147,7 +147,7 @@ async def test_an_operation_nobody_comes_back_to_is_resolved_by_the_sweep(shop, 
     """Its job may be lost in the dead letters; the operation is not."""
     shop.gateway.faults("charge_drop")
     job = await shop.runner.enqueue(process_payment, "o-1", 1999, "EUR", "tok_visa")
-    result = await job.result(15)
+    result = await job.result(30)
     key = f"{PREFIX}op:{result['op_id']}"
     await redis.hset(key, "state", "unknown")
     await redis.zadd(f"{PREFIX}open", {result["op_id"]: 1})

@@ -123,11 +123,11 @@ async def test_a_gateway_that_ignores_keys_charges_once_all_the_same(
         crashing = workers.start_worker(settings, point)
         assert await workers.death_of(crashing) == -9
         with working(workers, settings):
-            results += [await job.result(20) for job in jobs]
+            results += [await job.result(30) for job in jobs]
     with working(workers, settings):
         refund = await runner.enqueue(refund_payment, orders[0], 500, "EUR", "r-1")
-        refunded = await refund.result(20)
-        reconciled = await (await runner.enqueue(reconcile_payments)).result(20)
+        refunded = await refund.result(30)
+        reconciled = await (await runner.enqueue(reconcile_payments)).result(30)
     assert {result["status"] for result in results} == {"succeeded"}
     assert await charged(localstripe) == dict.fromkeys(orders, 1)
     assert refunded["status"] == "succeeded"

@@ -18,7 +18,7 @@ async def shop(sandbox, settings_for, runner_for, redis_url, receivers):
 
 
 async def run(runner, task, *args):
-    return await (await runner.enqueue(task, *args)).result(15)
+    return await (await runner.enqueue(task, *args)).result(30)
 
 
 async def test_each_end_is_told_once(shop, wait_until, redis):

@@ -21,7 +21,7 @@ async def shop(sandbox, settings_for, runner_for, redis_url):
             self.runner, self.gateway = runner, gateway
 
         async def run(self, task, *args, **kwargs):
-            return await (await self.runner.enqueue(task, *args, **kwargs)).result(15)
+            return await (await self.runner.enqueue(task, *args, **kwargs)).result(30)
 
         async def is_balanced(self, *orders):
             states = {order: await payment_state(self.runner, order) for order in orders}

@@ -181,8 +181,9 @@ async def test_whoever_waits_is_told_of_every_end(redis: Redis, state: str) -> N
             redis.execute_command, "idempotency_begin", KEYS, (0, LEASE_MS, bell, "k", "f", owner)
         )
     await run_script(redis.execute_command, "idempotency_finish", KEYS, ("k", "t 1 first", state, 1000, "x"))
+    await redis.publish("other", "end")
     heard = []
-    while (message := await listener.get_message(timeout=0.2)) is not None:
+    while (message := await listener.get_message(timeout=30)) and message["data"] != b"end":
         heard += [(message["channel"], message["data"])] if message["type"] == "message" else []
     await listener.aclose()
     assert heard == [(b"other", b"once k")]

@@ -164,8 +164,9 @@ async def test_the_next_in_line_is_told_by_name(redis: Redis) -> None:
     for owner in ("t 1 one", "t 2 two", "t 3 three"):
         await run_script(run, "lock_acquire", KEYS, (0, LEASE_MS, "bell", "a", owner, 1))
     assert await run_script(run, "lock_release", KEYS, (0, LEASE_MS, "a", "t 1 one")) == [1]
+    await redis.publish("bell", "end")
     heard = []
-    while (message := await listener.get_message(timeout=0.2)) is not None:
+    while (message := await listener.get_message(timeout=30)) and message["data"] != b"end":
         heard += [message["data"]] if message["type"] == "message" else []
     await listener.aclose()
     assert heard == [b"lock a t 2 two"]
