@@ -18,7 +18,6 @@ import asyncio
 import gc
 import importlib
 import inspect
-import itertools
 import signal
 import sys
 import tempfile
@@ -28,13 +27,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import redis as redis_sync
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool, Redis
 
 from runner.testing.server import Server
 
-DATABASES = 4096
+DATABASES = 8192
+"""More than there are tests: none is used twice, and none needs to be emptied."""
 LONG = (
     "cli/test_demo.py",
     "fleet/test_supervisor.py",
@@ -59,10 +58,13 @@ def pytest_sessionstart() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What is imported for the session stays: no collection of garbage need walk over it, neither now nor later.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    # What is imported by now stays: no collection of garbage need walk over it.
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -84,15 +86,12 @@ def server_url(server: Server) -> str:
 
 @pytest.fixture(scope="session")
 def database_numbers() -> Iterator[int]:
-    return itertools.cycle(range(1, DATABASES))
+    return iter(range(1, DATABASES))
 
 
 @pytest.fixture
 def redis_url(server: Server, database_numbers: Iterator[int]) -> str:
-    url = f"unix://{server.socket}?db={next(database_numbers)}"
-    with redis_sync.Redis.from_url(url) as client:
-        client.flushdb()
-    return url
+    return f"unix://{server.socket}?db={next(database_numbers)}"
 
 
 @pytest.fixture

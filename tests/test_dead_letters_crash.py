@@ -1,13 +1,12 @@
 """A replayer is killed at every step: no job is lost, none doubled. The usual recipe loses."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 from redis import Redis as SyncRedis
@@ -17,7 +16,6 @@ from runner.wire.dead_scripts import DeadScripts
 from runner.wire.keys import keys_of
 from runner.wire.scripts import End, Entry, Scripts
 
-ROOT = Path(__file__).resolve().parents[1]
 KEYS = keys_of("default")
 START_MS = 1_700_000_000_000
 JOBS = 11
@@ -96,31 +94,39 @@ def census(redis: SyncRedis) -> tuple[dict[bytes, bytes | None], dict[bytes, byt
     return live, dead
 
 
-def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *args],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+class Ended(NamedTuple):
+    returncode: int | None
+    told: str
+
+
+@pytest.fixture
+def run(forks: ModuleType, tmp_path: Path) -> Callable[..., Ended]:
+    """Run a script in a process of its own, to its end."""
+
+    def call(script: str, *args: str) -> Ended:
+        file, log = tmp_path / "script.py", tmp_path / "log"
+        file.write_text(script)
+        log.write_text("")
+        process = forks.start(file, *args, log=log)
+        process.join()
+        return Ended(process.exitcode, log.read_text())
+
+    return call
 
 
 @pytest.mark.parametrize("moment", ["sent", "answered"])
 def test_a_replayer_killed_at_any_step_neither_loses_nor_doubles(
-    sync: SyncRedis, redis_url: str, moment: str
+    sync: SyncRedis, redis_url: str, run: Callable[..., Ended], moment: str
 ) -> None:
     """SIGKILL during and after each call to the server; a second run finishes the work."""
     for _ in range(2):  # the first run also loads the scripts
         fill(sync)
         ended = run(REPLAYER, redis_url, "0", "")
-    assert ended.stdout.split() == [str(JOBS), str(CALLS)]
+    assert ended.told.split() == [str(JOBS), str(CALLS)]
     for step in range(1, CALLS + 1):
         payloads = fill(sync)
         ended = run(REPLAYER, redis_url, str(step), moment)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        assert ended.returncode == -signal.SIGKILL, ended.told
         live, dead = census(sync)
         assert live.keys() & dead.keys() == set(), f"doubled at step {step}"
         assert live | dead == payloads, f"lost at step {step}"
@@ -129,7 +135,9 @@ def test_a_replayer_killed_at_any_step_neither_loses_nor_doubles(
             assert census(sync) == (payloads, {})
 
 
-def test_the_usual_recipe_loses_a_job_at_every_crash(sync: SyncRedis, redis_url: str) -> None:
+def test_the_usual_recipe_loses_a_job_at_every_crash(
+    sync: SyncRedis, redis_url: str, run: Callable[..., Ended]
+) -> None:
     """The control: pop a letter, then enqueue it. The same census finds what is missing."""
     for step in (1, 9):
         payloads = fill(sync)
