@@ -69,7 +69,7 @@ def settings_for():
     def make(url: str, gateway: str, *, worker: dict | None = None, **payments) -> dict:
         quick = {
             "url": gateway,
-            "retry": [0.05, 0.1] + [0.2] * 10,
+            "retry": [0.05, 0.1] + [0.2] * 60,  # no test ends by their number
             "proof": 0.5,
             "timeout": 1.0,
             "durable": "server",
