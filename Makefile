@@ -49,6 +49,9 @@ mutants: $(INSTALLED) ## put known bugs into a copy, one by one: each must be ca
 test-cluster: $(INSTALLED) ## run the tests of the scripts on a cluster of three
 	@$(BIN)/python .ci/cluster_suite.py
 
+test-acl: $(INSTALLED) ## run the suite as the user of deploy/runner.acl
+	@$(BIN)/python .ci/acl_suite.py
+
 arq-suite: $(INSTALLED) ## run arq's own tests against our worker
 	@$(BIN)/python .ci/arq_suite.py
 

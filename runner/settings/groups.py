@@ -70,6 +70,10 @@ class RedisGroup(Group):
     password_file: str = Field(
         default="", description="file with the password, read at each connection; empty: as in url (path)"
     )
+    sentinel_user: str = Field(default="", description="our name at sentinels; empty: their default user")
+    sentinel_password_file: str = Field(
+        default="", description="file with the sentinels' password; empty: none, or as the master's (path)"
+    )
     ca_file: str = Field(
         default="", description="rediss: certificates that sign the server's; empty: the system's (path)"
     )

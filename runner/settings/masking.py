@@ -12,7 +12,10 @@ _SECRET_NAME = re.compile(
     r"secret|passw|pwd|token|credential|private|auth|signing|whsec|(?:^|[._])(?:api_?)?key(?:$|\s*=)",
     re.IGNORECASE,
 )
-_INNOCENT = {"secrets_dir", "redis.password_file", "webhooks.default_secret", "payments.webhook_secret"}
+_INNOCENT = {
+    "secrets_dir", "redis.password_file", "redis.sentinel_password_file", "webhooks.default_secret",
+    "payments.webhook_secret",
+}  # fmt: skip
 _USERINFO = re.compile(r"(\w+://)?.*@", re.DOTALL)
 _USERINFO_IN_LINE = re.compile(r"(\w+://).*@|()[^\s\"'=]*@")
 _QUERY = re.compile(r"([?&](?:username|password|token)=)[^&\s\"']*", re.IGNORECASE)

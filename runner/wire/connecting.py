@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..settings import RedisGroup
@@ -20,9 +20,12 @@ from ..settings.addresses import ServerAddress, parse_address
 from .passing import BROKEN
 
 Place = tuple[str, int]
+Login = dict[str, Any]
 
 SENTINEL_S = 1.0
 """How long one sentinel may take to answer; then the next is asked."""
+_LOGIN = ("username", "password", "credential_provider")
+_REFUSED = (AuthenticationError, NoPermissionError)
 _IDLE_S, _PROBE_S, _PROBES = 30, 10, 3
 """A peer that vanished without a word is noticed after a minute also by those who only listen."""
 
@@ -38,6 +41,10 @@ class PasswordFile(CredentialProvider):
         """Give the password, with the user if there is one."""
         password = self._path.read_text(encoding="utf-8").strip()
         return (self._username, password) if self._username else (password,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        """Give the same: redis-py's own warns at each call."""
+        return self.get_credentials()
 
 
 class Seek(Protocol):
@@ -115,48 +122,59 @@ class Sentinels:
     Args:
         places: of the sentinels.
         master: the name they know it by.
-        pool: whose settings reach them: TLS, time limit; and the credentials, if a sentinel asks for any.
+        pool: whose settings reach them: TLS, time limit.
+        login: of theirs; None for that of the pool, and only if a sentinel asks for any.
     """
 
     must_be_master = True
 
-    def __init__(self, places: Sequence[Place], master: str, pool: ConnectionPool) -> None:
+    def __init__(
+        self, places: Sequence[Place], master: str, pool: ConnectionPool, login: Login | None = None
+    ) -> None:
         self._places = list(places)
         self._master = master
         self._pool = pool
+        self._login = login
 
     async def places(self) -> Sequence[Place]:
         """Give where the master is.
 
         Raises:
+            redis.exceptions.AuthenticationError: each refuses us, which does not pass by itself.
             redis.exceptions.ConnectionError: no sentinel knows.
         """
         found: list[str] = []
+        refusals = 0
         for place in list(self._places):
             # The next connecting begins with the next one: what this one says may be wrong.
             self._places.append(self._places.pop(self._places.index(place)))
             try:
                 reply = await self._ask(place)
             except BROKEN as error:
+                refusals += isinstance(error, _REFUSED)
                 found.append(f"{place[0]}:{place[1]} {error or type(error).__name__}")
                 continue
             if reply is not None:
                 return [(reply[0].decode(), int(reply[1]))]
             found.append(f"{place[0]}:{place[1]} knows no '{self._master}'")
         msg = f"no sentinel says where the master '{self._master}' is: {'; '.join(found)}"
+        if refusals == len(found):
+            msg += "; redis.sentinel_user and redis.sentinel_password_file say who we are to them"
+            raise AuthenticationError(msg)
         raise RedisConnectionError(msg)
 
     async def _ask(self, place: Place) -> Any:
         kwargs = dict(self._pool.connection_kwargs)
-        login = {name: kwargs.pop(name, None) for name in ("username", "password", "credential_provider")}
+        masters = {name: kwargs.pop(name) for name in _LOGIN if name in kwargs}
         kwargs |= {"host": place[0], "port": place[1], "db": 0, "socket_timeout": SENTINEL_S}
         kwargs["socket_connect_timeout"] = SENTINEL_S
         question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
+        if self._login is not None:
+            return await _ask(self._pool.connection_class(**kwargs, **self._login), question)
         try:
             return await _ask(self._pool.connection_class(**kwargs), question)
-        except AuthenticationError:
-            given = {name: value for name, value in login.items() if value}
-            return await _ask(self._pool.connection_class(**kwargs, **given), question)
+        except _REFUSED:
+            return await _ask(self._pool.connection_class(**kwargs, **masters), question)
 
 
 async def _ask(connection: AbstractConnection, question: Sequence[str]) -> Any:
@@ -199,9 +217,17 @@ def make_pool(url: str, settings: RedisGroup) -> ConnectionPool:
     if settings.cluster:
         return ClusterPool(pool, address.places)
     if address.master:
-        seek = Sentinels(address.places, address.master, pool)
+        seek = Sentinels(address.places, address.master, pool, _sentinels_login(settings))
         return ConnectionPool(_seeking(pool), seek=seek, **pool.connection_kwargs)
     return pool
+
+
+def _sentinels_login(settings: RedisGroup) -> Login | None:
+    """Give who we are to sentinels, where settings say so."""
+    if not settings.sentinel_password_file:
+        return None
+    user = settings.sentinel_user or None
+    return {"credential_provider": PasswordFile(settings.sentinel_password_file, user)}
 
 
 def _seeking(pool: ConnectionPool) -> Any:
@@ -210,7 +236,9 @@ def _seeking(pool: ConnectionPool) -> Any:
 
 
 def _single(address: ServerAddress, settings: RedisGroup) -> ConnectionPool:
+    # No CLIENT SETINFO: nothing needs it, and Redis 7.0 takes no users' file that names it.
     given: dict[str, Any] = {"socket_connect_timeout": settings.connect_timeout}
+    given |= {"lib_name": None, "lib_version": None}
     if address.places:
         given |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive()}
     if address.single.startswith("rediss:"):

@@ -8,6 +8,7 @@
 | `gateway`, `payments` | a payment gateway that keeps a ledger, and settings that name it |
 | `limited_user` | settings of the user of deploy/runner.acl on a server of the test's own |
 | `tls` | settings of the session's server behind TLS that asks for certificates |
+| `secret_sentinel` | settings of a master and its sentinel, with two passwords, behind TLS |
 | `own_cluster` | three nodes, one of them with a replica, of the test's own |
 """
 
@@ -59,14 +60,20 @@ class Node(Server):
 
 
 class Sentinel(Node):
-    """A sentinel; it keeps what it knows in its file."""
+    """A sentinel; it keeps what it knows in its file.
 
-    def __init__(self, folder: Path, master: Node) -> None:
+    Args:
+        master: host and port, with a space between.
+        lines: more of the file.
+    """
+
+    def __init__(self, folder: Path, master: str, *lines: str) -> None:
         super().__init__(folder)
         self._file = folder / "sentinel.conf"
         self._file.write_text(
             f"port {self.port}\nunixsocket {self.socket}\ndir {folder}\nlogfile {self.log}\n"
-            f"sentinel monitor mymaster 127.0.0.1 {master.port} 2\n"
+            + "".join(f"{line}\n" for line in lines)
+            + f"sentinel monitor mymaster {master} 2\n"
             f"sentinel down-after-milliseconds mymaster {DOWN_AFTER_MS}\n"
             "sentinel failover-timeout mymaster 3000\n"
         )
@@ -79,11 +86,12 @@ class Guarded:
     """A master, a replica, and three sentinels that watch them."""
 
     def __init__(self, folder: Path) -> None:
-        self.master = Node(folder / "m", "--appendonly", "no")
+        self.master = Node(folder / "m", "--appendonly", "no", "--repl-diskless-sync-delay", "0")
         self.replica = Node(
             folder / "r", "--appendonly", "no", "--replicaof", "127.0.0.1", str(self.master.port)
         )
-        self.sentinels = [Sentinel(folder / f"s{i}", self.master) for i in range(3)]
+        at = f"127.0.0.1 {self.master.port}"
+        self.sentinels = [Sentinel(folder / f"s{i}", at) for i in range(3)]
         self.servers = [self.master, self.replica, *self.sentinels]
 
     @property
@@ -347,8 +355,8 @@ def admin(limited_user: dict[str, Any]) -> Iterator[Any]:
 
 
 @pytest.fixture
-def tls(nodes: Any, tmp_path: Path) -> Iterator[dict[str, Any]]:
-    [node] = nodes(1)
+def authority(tmp_path: Path) -> tuple[ssl.SSLContext, dict[str, str]]:
+    """What a server that asks for certificates uses, and the settings of whoever has one."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     ours = authority.issue_cert("runner@example.com")
@@ -358,13 +366,40 @@ def tls(nodes: Any, tmp_path: Path) -> Iterator[dict[str, Any]]:
     authority.issue_cert("localhost").configure_cert(context)
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
+    files = {"ca_file": "ca.pem", "cert_file": "ours.pem", "key_file": "ours.key"}
+    return context, {name: str(tmp_path / file) for name, file in files.items()}
+
+
+@pytest.fixture
+def tls(nodes: Any, authority: Any) -> Iterator[dict[str, Any]]:
+    [node] = nodes(1)
+    context, files = authority
     with Tunnel(node, context) as port:
-        yield {
-            "url": f"rediss://localhost:{port}",
-            "ca_file": str(tmp_path / "ca.pem"),
-            "cert_file": str(tmp_path / "ours.pem"),
-            "key_file": str(tmp_path / "ours.key"),
-        }
+        yield {"url": f"rediss://localhost:{port}", **files}
+
+
+@pytest.fixture
+def secret_sentinel(nodes: Any, authority: Any, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """A sentinel and its master, each with a user and a password of its own, and behind TLS."""
+    nobody = "default on nopass -@all +ping"
+    [master] = nodes(1, *f"--user {nobody} --user runner on >masters ~* &* +@all".split())
+    context, files = authority
+    for name in ("masters", "sentinels"):
+        (tmp_path / name).write_text(name)
+    with Tunnel(master, context) as at, _folder() as folder:
+        names = ("sentinel resolve-hostnames yes", "sentinel announce-hostnames yes")
+        asker = "user asker on >sentinels -@all +sentinel|get-master-addr-by-name"
+        sentinel = Sentinel(Path(folder) / "s", f"localhost {at}", *names, f"user {nobody}", asker)
+        sentinel.start()
+        with Tunnel(sentinel, context) as port:
+            yield {
+                "url": f"rediss+sentinel://runner@localhost:{port}/mymaster",
+                "password_file": str(tmp_path / "masters"),
+                "sentinel_user": "asker",
+                "sentinel_password_file": str(tmp_path / "sentinels"),
+                **files,
+            }
+        sentinel.kill9()
 
 
 @pytest.fixture

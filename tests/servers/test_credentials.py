@@ -1,6 +1,7 @@
 """Who we are to a server, and that it can change while we run."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from runner import Runner, ServerError, Settings, task
 from runner.client.making import make_client
 from runner.settings import RedisGroup
+
+ROOT = Path(__file__).parents[2]
+ACL = ROOT / "deploy/runner.acl"
 
 
 @task
@@ -38,6 +42,20 @@ async def test_a_wrong_password_is_said_and_not_tried_again(limited_user: dict[s
     await client.close()
 
 
+async def test_sentinels_have_a_user_of_their_own(secret_sentinel: dict[str, Any]):
+    """Another name, another password, behind the same TLS; who is refused by all of them is told at once."""
+    runner = Runner(Settings(redis=RedisGroup(**secret_sentinel, allow_unsafe_server=True)), tasks=[echo])
+    async with runner.worker():
+        assert await (await runner.enqueue(echo, "there")).result(timeout=10) == "there"
+    for other in ({"sentinel_password_file": ""}, {"sentinel_user": ""}):
+        redis = RedisGroup(**{**secret_sentinel, **other})
+        client = make_client(redis.url, Settings(redis=redis))
+        client._patience_s = 600
+        with pytest.raises(ServerError, match=r"no sentinel says.*; redis\.sentinel_user and"):
+            await client.ping()
+        await client.close()
+
+
 async def test_the_user_that_we_ship_may_do_no_harm(limited_user: dict[str, Any], admin: Any):
     """What no job needs is denied: other keys, and what empties, lists or reconfigures a server."""
     for command in (
@@ -46,6 +64,18 @@ async def test_the_user_that_we_ship_may_do_no_harm(limited_user: dict[str, Any]
     ):  # fmt: skip
         assert b"no permissions" in admin("ACL", "DRYRUN", "runner", *command.split()), command
     assert admin("ACL", "DRYRUN", "runner", "GET", "arq:job:x") == b"OK"
+
+
+def test_the_user_that_we_ship_may_send_what_we_send():
+    """Each command of a script, and each that is sent by itself, is named in the file."""
+    named = {word[1:].partition("|")[0] for word in ACL.read_text().split() if word.startswith("+")}
+    sent: dict[str, str] = {}
+    for file in (ROOT / "runner").rglob("*.*"):
+        if file.suffix in (".py", ".lua") and "bench" not in file.parts:
+            words = re.findall(r"""(?:redis.call|execute)\(\s*['"]([A-Z]+)""", file.read_text())
+            sent |= {word.lower(): file.name for word in words}
+    assert len(sent) > 50
+    assert {word: file for word, file in sent.items() if word not in named} == {}
 
 
 async def test_a_server_of_another_authority_is_not_trusted(tls: dict[str, Any]):
