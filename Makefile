@@ -2,7 +2,7 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants test-cluster check format docs arq-suite chaos chaos-short soak bench bench-peers clean
+.PHONY: help install demo test simulate mutants test-cluster test-acl check format docs arq-suite chaos chaos-short soak bench bench-peers clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
