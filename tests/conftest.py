@@ -7,6 +7,7 @@
 | `redis` | a `redis.asyncio.Redis` on it, bytes in and out |
 | `arq_pool` | arq's own client on it, with arq's own serializer |
 | `restartable_server` | a server of the test's own, with AOF, to be killed, paused and started again |
+| `authorities` | what clients trust by default, read once: it takes 20 ms of CPU |
 | `forks` | the module that starts scripts in processes of their own, without importing all anew |
 | `wait_until` | `await wait_until(condition, "what is awaited")`: polls, and fails with the description |
 
@@ -19,6 +20,7 @@ import gc
 import importlib
 import inspect
 import signal
+import ssl
 import sys
 import tempfile
 import time
@@ -26,6 +28,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import httpx
 import pytest
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool, Redis
@@ -117,6 +120,11 @@ def restartable_server() -> Iterator[Server]:
             yield running
         finally:
             running.kill9()
+
+
+@pytest.fixture(scope="session")
+def authorities() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 @pytest.fixture(scope="session")

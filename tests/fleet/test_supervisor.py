@@ -114,7 +114,7 @@ def registry():
 async def test_no_job_is_lost_however_its_processes_are_killed(fleet, redis_url, wait_until) -> None:
     """Under load: kill -9 of any process, a rolling restart and a drain. Every job has run and ended."""
     (count, apart), rng = registry(), random.Random(5)
-    await wait_until(lambda: fleet.told(f"{SIZE} workers serve"), "they serve", 40)
+    await wait_until(lambda: fleet.told(f"{SIZE} workers serve"), "they serve")
     async with Runner(Settings.model_validate({"redis": {"url": redis_url}}), tasks=[count, apart]) as runner:
         jobs = [await runner.enqueue(count, number) for number in range(JOBS)]
         isolated = [await runner.enqueue(apart, number) for number in range(ISOLATED)]
@@ -124,7 +124,7 @@ async def test_no_job_is_lost_however_its_processes_are_killed(fleet, redis_url,
             is_worker = victim in fleet.children()
             os.kill(victim, signal.SIGKILL)
             restarted = lambda n=started: fleet.log.read_text().count("Starting worker") > n  # noqa: E731
-            await wait_until(restarted if is_worker else lambda v=victim: not is_alive(v), "it is gone", 40)
+            await wait_until(restarted if is_worker else lambda v=victim: not is_alive(v), "it is gone")
         before = set(fleet.children())
         fleet.process.send_signal(signal.SIGHUP)
         pids = {await job.result(timeout=30) for job in jobs}
@@ -139,14 +139,14 @@ async def test_no_job_is_lost_however_its_processes_are_killed(fleet, redis_url,
 async def test_what_no_worker_can_start_with_ends_the_parent(folder, redis_url) -> None:
     """Wrong settings and a server that is not there are said once, with the exit code of a single worker."""
     wrong = Fleet(folder, redis_url, "--processes", "1", RUNNER_FLEET__RECYCLE_JOBS="5", RUNNER_TASKS="no")
-    away = Fleet(folder.parent, "redis://127.0.0.1:1", "--processes", "2", PYTHONPATH=f"{ROOT}:{folder}")
+    away = Fleet(folder.parent, "redis://127.0.0.1:1", "--processes", "1", PYTHONPATH=f"{ROOT}:{folder}")
     assert wrong.process.wait(timeout=60) == 2
     assert away.process.wait(timeout=60) == 3
 
 
 async def test_workers_drain_when_their_parent_is_killed(fleet, wait_until) -> None:
     """kill -9 of the parent leaves no worker behind for ever. Until then it answers for them, by name."""
-    await wait_until(lambda: fleet.told(f"{SIZE} workers serve"), "they serve", 40)
+    await wait_until(lambda: fleet.told(f"{SIZE} workers serve"), "they serve")
     await wait_until(lambda: fleet.log.read_text().count("metrics and health at") > SIZE, "ports are open")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{fleet.port}", trust_env=False) as http:
         assert (await http.get("/readyz")).json() == {"ready": True, "reasons": []}

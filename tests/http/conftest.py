@@ -9,6 +9,7 @@
 """
 
 import importlib.util
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -42,23 +43,24 @@ def receivers() -> ModuleType:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with build_client(allow=["127.0.0.0/8", "::1/128"]) as client:
+async def client(authorities: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
+    async with build_client(allow=["127.0.0.0/8", "::1/128"], ssl_context=authorities) as client:
         yield client
 
 
 @pytest.fixture
-async def guarded() -> AsyncIterator[httpx.AsyncClient]:
-    async with build_client() as client:
+async def guarded(authorities: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
+    async with build_client(ssl_context=authorities) as client:
         yield client
 
 
 @pytest.fixture
-async def make_client() -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
+async def make_client(authorities: ssl.SSLContext) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
     async with AsyncExitStack() as stack:
 
         def make(**options) -> httpx.AsyncClient:
-            client = build_client(**{"allow": ["127.0.0.0/8", "::1/128"]} | options)
+            given = {"allow": ["127.0.0.0/8", "::1/128"], "ssl_context": authorities} | options
+            client = build_client(**given)
             stack.push_async_callback(client.aclose)
             return client
 

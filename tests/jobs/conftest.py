@@ -8,6 +8,7 @@
 
 import base64
 import importlib.util
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -50,7 +51,7 @@ MakeContext = Callable[..., Context]
 
 
 @pytest.fixture
-async def make_ctx() -> AsyncIterator[MakeContext]:
+async def make_ctx(authorities: ssl.SSLContext) -> AsyncIterator[MakeContext]:
     """``make_ctx(attempt=1, **webhooks)``: a context with a real client and real settings."""
     clients = []
 
@@ -65,6 +66,7 @@ async def make_ctx() -> AsyncIterator[MakeContext]:
             allow=settings.webhooks.allow,
             connect_timeout_s=settings.webhooks.connect_timeout,
             max_connections=settings.webhooks.max_connections,
+            ssl_context=authorities,
         )
         clients.append(client)
         running = Attempt(

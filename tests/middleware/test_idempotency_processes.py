@@ -64,7 +64,7 @@ async def test_many_callers_in_many_processes_make_one_effect(
     async def all_ended() -> bool:
         return len(await results(redis, CALLERS)) == CALLERS
 
-    await wait_until(all_ended, "all callers have an answer", 40)
+    await wait_until(all_ended, "all callers have an answer")
     assert int(await redis.get("runs")) == 1
     assert set(await results(redis, CALLERS)) == {"effect 1"}
 

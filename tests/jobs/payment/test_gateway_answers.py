@@ -49,7 +49,7 @@ class Gateway:
 
 
 @pytest.fixture
-async def asks():
+async def asks(authorities):
     """``await asks(answer)``: an adapter for a gateway that answers so, and that gateway."""
     runners, clients = [], []
 
@@ -61,11 +61,11 @@ async def asks():
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-        client = build_client(allow=["127.0.0.0/8"], connect_timeout_s=5)
+        client = build_client(allow=["127.0.0.0/8"], connect_timeout_s=5, ssl_context=authorities)
         runners.append(runner)
         clients.append(client)
         url = f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
-        return HttpGateway(client, url=url, api_key="sk_test_x", timeout_s=2, lookup=lookup), gateway
+        return HttpGateway(client, url=url, api_key="sk_test_x", timeout_s=20, lookup=lookup), gateway
 
     yield make
     for client in clients:
@@ -200,7 +200,7 @@ async def test_a_certificate_of_another_host_ends_it_too(asks):
     authority.configure_trust(trusting)
     adapter, gateway = await asks(json(INTENT), tls=tls)
     async with build_client(allow=["127.0.0.0/8"], ssl_context=trusting) as client:
-        adapter = HttpGateway(client, url=adapter._url, api_key="sk", timeout_s=2)
+        adapter = HttpGateway(client, url=adapter._url, api_key="sk", timeout_s=20)
         assert isinstance(await adapter.execute(ORDER), NotSent)
     assert gateway.asked == []
 
@@ -208,5 +208,5 @@ async def test_a_certificate_of_another_host_ends_it_too(asks):
 async def test_a_closed_port_is_not_sent(asks):
     """Nothing left this process."""
     async with build_client(allow=["127.0.0.0/8"]) as client:
-        adapter = HttpGateway(client, url="http://127.0.0.1:9", api_key="sk", timeout_s=2)
+        adapter = HttpGateway(client, url="http://127.0.0.1:9", api_key="sk", timeout_s=20)
         assert isinstance(await adapter.execute(ORDER), NotSent)
