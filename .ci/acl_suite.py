@@ -15,8 +15,11 @@ import pytest
 import redis as redis_sync
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/wire", "tests/client", "tests/engine", "tests/inspector", "tests/middleware", "tests/outbox",
-         "tests/schedules", "tests/shards", "tests/workflow"]  # fmt: skip
+OTHERS = (
+    "test_link.py", "test_tracking.py", "test_endings.py::", "wrong_credentials", "test_a_wrong_password",
+    "test_a_server_that_tells_nothing", "test_long_and_foreign_keys", "tests/fleet/test_supervisor.py",
+)  # fmt: skip
+"""Tests that send commands or keys of their own over a link of ours, or log in as somebody else."""
 OURS = "/tmp/runner-tests-"  # noqa: S108 - where tests have their servers; others do not know the user
 ANYBODY = "user default on nopass ~* &* +@all"
 
@@ -33,7 +36,8 @@ def pytest_configure() -> None:
     def start_with_user(server: Any) -> None:
         users = server.folder / "users.acl"
         users.write_text(f"{ANYBODY}\n{ours}\n", encoding="utf-8")
-        if "--aclfile" not in server.options and "--sentinel" not in server.arguments():
+        has_users = {"--aclfile", "--user"} & {*server.options}
+        if not has_users and "--sentinel" not in server.arguments():
             server.options = (*server.options, "--aclfile", str(users))
         start(server)
 
@@ -58,6 +62,12 @@ def pytest_configure() -> None:
             module.unlimited = as_user
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    others = [item for item in items if any(part in item.nodeid for part in OTHERS)]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+
+
 def pytest_unconfigure() -> None:
     if denied:
         told = ", ".join(f"{what} ({count})" for what, count in sorted(denied.items()))
@@ -67,7 +77,7 @@ def pytest_unconfigure() -> None:
 def main() -> int:
     sys.path.insert(0, str(Path(__file__).parent))
     os.environ["PYTHONPATH"] = f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"
-    return int(pytest.main(["-p", "acl_suite", "-n", "3", "--dist", "loadfile", *(sys.argv[1:] or TESTS)]))
+    return int(pytest.main(["-p", "acl_suite", "-n", "3", "--dist", "loadfile", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

@@ -67,9 +67,9 @@ async def _ours(stage: Stage, jobs: int) -> Sample:
             return await (await runner.enqueue(stamp)).result(10)
 
         try:
-            await _times(ours, WARM)
-            starts, results = await _times(ours, jobs)
-            theirs, _ = await _times(lambda: _by_arq(pool, runner), jobs)
+            await times(ours, WARM)
+            starts, results = await times(ours, jobs)
+            theirs, _ = await times(lambda: _by_arq(pool, runner), jobs)
         finally:
             await pool.aclose()
     return (
@@ -92,7 +92,7 @@ async def _stock(stage: Stage, jobs: int) -> Sample:
         return 0 if job is None else await job.result(10)  # polls every half second, as it comes
 
     try:
-        starts, results = await _times(once, jobs)
+        starts, results = await times(once, jobs)
     finally:
         await pool.aclose()
     return _percentiles("arq: enqueue to start", starts) | {
@@ -100,7 +100,7 @@ async def _stock(stage: Stage, jobs: int) -> Sample:
     }
 
 
-async def _times(once: Once, jobs: int) -> tuple[list[float], list[float]]:
+async def times(once: Once, jobs: int) -> tuple[list[float], list[float]]:
     """Give ms to the start and ms to the result, of jobs one after the other."""
     starts: list[float] = []
     results: list[float] = []

@@ -1,6 +1,7 @@
 """What our workers run in a bench."""
 
 import asyncio
+import ctypes
 import time
 
 from ..context import Context
@@ -23,6 +24,31 @@ def in_a_thread(_ctx: Context) -> None:
 @task(name="bench_process", isolation="process")
 def in_a_process(_ctx: Context) -> None:
     """Do nothing, there."""
+
+
+@task(name="bench_crashes", isolation="process", max_tries=1)
+def crashes(_ctx: Context) -> None:
+    """End by a segmentation fault."""
+    ctypes.string_at(0)
+
+
+@task(name="bench_loops", isolation="process", timeout=0.5, max_tries=1)
+def loops(_ctx: Context) -> None:
+    """Never end."""
+    while True:
+        pass
+
+
+@task(name="bench_leaks", isolation="process", max_tries=1)
+def leaks(_ctx: Context) -> int:
+    """Take more memory than there is."""
+    return len([bytearray(1 << 25) for _ in range(1024)])
+
+
+@task(name="bench_blocks", isolation="thread", max_tries=1)
+def blocks(_ctx: Context) -> None:
+    """Block a thread."""
+    time.sleep(0.5)
 
 
 @task(name="bench_sleep")

@@ -3,17 +3,28 @@
 import os
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 
 
-def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Send one state, such as ``READY=1``; a service manager that is away costs nothing."""
+def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Send one state, such as ``READY=1``; a service manager that is away costs nothing.
+
+    Returns:
+        Whether there is nothing to send again: False when the manager has not read what was sent before.
+        It is not waited for: a parent that waits cannot hear its workers.
+    """
     address = environment.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return
+        return True
     path = "\0" + address[1:] if address[0] == "@" else address
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.sendto(state.encode(), path)
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    try:
+        with socket.socket(socket.AF_UNIX, kind) as sender:
+            sender.sendto(state.encode(), path)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def watchdog_s(environment: Mapping[str, str] = os.environ) -> float | None:

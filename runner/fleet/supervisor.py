@@ -56,7 +56,7 @@ class Supervisor:
         self._exit_code = 0
         self._failures = 0
         self._failed_at = 0.0
-        self._has_served = self._is_announced = False
+        self._has_served = self._is_announced = self._is_ready_told = False
 
     async def run(self) -> int:
         """Serve until told to stop, or until no process could start; gives the exit code."""
@@ -179,7 +179,8 @@ class Supervisor:
         if ready >= self.policy.processes and not self._is_announced:
             self._is_announced = self._has_served = True
             logger.info("%d workers serve: %s", ready, ", ".join(map(str, self.processes)))
-            notify("READY=1")
+        if self._is_announced and not self._is_ready_told:
+            self._is_ready_told = notify("READY=1")
 
 
 def _reap_orphans(ours: Mapping[int, Process]) -> None:

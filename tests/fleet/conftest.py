@@ -1,6 +1,7 @@
 """Ports for a parent and its processes."""
 
 import contextlib
+import random
 import socket
 from collections.abc import Callable
 
@@ -10,11 +11,11 @@ import pytest
 @pytest.fixture
 def free_ports() -> Callable[[int], int]:
     def find(count: int) -> int:
-        """The first of so many ports in a row that nobody listens on."""
+        """The first of so many in a row that nobody listens on, below those of outgoing connections."""
         while True:
             with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-                first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-                for port in range(first + 1, first + count):
+                first = random.randrange(11_000, 32_000)
+                for port in range(first, first + count):
                     stack.enter_context(socket.create_server(("127.0.0.1", port)))
                 return first
 

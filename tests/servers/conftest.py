@@ -14,6 +14,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 import tempfile
@@ -37,13 +38,18 @@ SHARES = ((0, 5460), (5461, 10922), (10923, 16383))
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Give a port that nobody listens on, below those that outgoing connections are given meanwhile."""
+    while True:
+        port = random.randrange(11_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Node(Server):
     """A server at a port of 127.0.0.1."""
+
+    is_paused = False
 
     def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir()
@@ -53,6 +59,10 @@ class Node(Server):
     @property
     def place(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def pause(self) -> None:
+        self.is_paused = True
+        super().pause()
 
     def ask(self, *command: Any) -> Any:
         with redis_sync.Redis(unix_socket_path=str(self.socket)) as client:
@@ -183,7 +193,7 @@ class Cluster:
                 node.ask("CLUSTER", "SETSLOT", slot, "STABLE")
 
     def holder(self, slot: int) -> Node:
-        living = next(node for node in self.nodes if node.process is not None)
+        living = next(node for node in self.nodes if node.process is not None and not node.is_paused)
         for begin, end, master, *_ in living.ask("CLUSTER", "SLOTS"):
             if begin <= slot <= end:
                 return next(node for node in self.nodes if node.port == master[1])
