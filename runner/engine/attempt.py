@@ -222,6 +222,13 @@ async def invoke(attempt: Attempt) -> Outcome:
         return classify(error, attempt)
 
 
+def checked(returned: Any) -> Outcome:
+    """Give what a call left, whatever a user's middleware returned."""
+    if isinstance(returned, Outcome):
+        return returned
+    return Dead("failed", TypeError(f"a middleware returned {returned!r}, which is no Outcome"))
+
+
 def classify(error: BaseException, attempt: Attempt) -> Outcome:
     """Turn what a call raised into an outcome, before the task's policy has its say."""
     if isinstance(error, arq.worker.Retry):

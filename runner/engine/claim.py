@@ -56,9 +56,7 @@ class ServedQueue:
     is_isolating: bool = False
 
 
-Begun = Awaitable[None] | None
-"""What to await until all have begun; None: they have."""
-OnClaimed = Callable[[ServedQueue, list[Claimed], str, int], Begun]
+OnClaimed = Callable[[ServedQueue, list[Claimed], str, int], None]
 
 
 def share(queues: Sequence[ServedQueue], slots: int, *, strict: bool) -> dict[str, int]:
@@ -124,7 +122,6 @@ class Rounds:
         lease_ms: length of a lease.
         strict: the first queue with work gets everything.
         on_claimed: called with (queue, jobs, token, server's now ms) for each claim that gave jobs.
-            What it gives to await is part of the round: else claims would come in two halves that take turns.
         on_settled: called with a queue and the ends of a call that was answered, refused ones included.
         on_cancels: called when a claim asked jobs to stop: no push tells a worker what it wrote itself.
         before_ends: gives what to await before ends are written, or None: effects are known to be done before
@@ -216,21 +213,24 @@ class Rounds:
         quotas = share(self.queues, slots, strict=self._strict)
         return quotas, in_flight == 0 and len(quotas) == 1
 
-    async def run(self, *, in_flight: int, slots: int) -> None:
+    async def run(self, *, in_flight: int, slots: int, beside: Awaitable[None] | None = None) -> None:
         """Write every outcome and claim jobs for the free slots. One round at a time, but for ``_settle``.
 
         Args:
             in_flight: attempts whose outcome is not decided.
             slots: how many more may start; 0 or less: claim nothing.
+            beside: what the worker does while the server works on the round; its own questions travel along.
 
         Raises:
             redis.exceptions.RedisError: of the first call that failed; what was not written is kept.
         """
         quotas, is_idle = self.plan(in_flight=in_flight, slots=slots)
-        calls = [self._settle(queue) for queue in self.queues if queue.ends]
+        calls: list[Awaitable[None]] = [self._settle(queue) for queue in self.queues if queue.ends]
         asked = [(queue, quotas.get(queue.keys.at, 0)) for queue in self.queues]
         self._round += 1
         calls += [self._claim(queue, quota, is_idle=is_idle) for queue, quota in asked if quota]
+        if beside is not None:
+            calls.append(beside)  # after the others: it begins when their commands are on their way
         if len(calls) == 1:
             await calls[0]
             return
@@ -278,8 +278,8 @@ class Rounds:
             queue.may_have_due, queue.lost_claim = True, token
             raise
         self._note(queue, claim)
-        if claim.jobs and (asking := self._on_claimed(queue, claim.jobs, token, claim.now_ms)) is not None:
-            await asking
+        if claim.jobs:
+            self._on_claimed(queue, claim.jobs, token, claim.now_ms)
 
     def _note(self, queue: ServedQueue, claim: Claim) -> None:
         queue.is_isolating, queue.lanes_wait, queue.has_more = claim.isolate, claim.lanes_wait, claim.more

@@ -22,13 +22,14 @@ async def drain(running: Running, rounds: Rounds, wake: Wake) -> None:
     loop = asyncio.get_running_loop()
     deadline, patience = loop.time() + SETTLE_PATIENCE_S, Patience()
     while (running.attempts or rounds.has_lost_claim()) and loop.time() < deadline:
+        await running.begin()  # it has stopped: gives back what has not begun
         for attempt in list(running.attempts.values()):
             running.cancel(attempt, "shutdown")
         running.release_unstarted()
         slots = 1 if rounds.has_lost_claim() else -1
         try:
-            if rounds.has_work(in_flight=len(running.tasks), slots=slots):
-                await rounds.run(in_flight=len(running.tasks), slots=slots)
+            if rounds.has_work(in_flight=running.in_flight, slots=slots):
+                await rounds.run(in_flight=running.in_flight, slots=slots)
                 continue
         except TROUBLE as error:
             if not is_passing(error):

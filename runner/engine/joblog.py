@@ -4,6 +4,7 @@ Ours is one line per job end at most, without arguments and results: they may ho
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from arq.utils import args_to_string, truncate
@@ -21,6 +22,9 @@ from ..outcome import (
     Succeeded,
     Suspended,
 )
+from .function import Runnable
+
+logger = logging.getLogger("runner.engine")
 
 
 class JobLog(Protocol):
@@ -33,6 +37,15 @@ class JobLog(Protocol):
     def ended(self, attempt: Attempt, ref: str, outcome: Outcome) -> None:
         """An attempt has ended."""
         ...
+
+
+def say(line: Callable[..., None], attempt: Attempt, runnable: Runnable | None, *more: Outcome) -> None:
+    """Log; what cannot be put in words must not cost the job its outcome."""
+    is_cron = runnable is not None and runnable.is_cron
+    try:
+        line(attempt, attempt.task if is_cron else f"{attempt.job_id}:{attempt.task}", *more)
+    except Exception:
+        logger.exception("job %s: its log line could not be written", attempt.job_id)
 
 
 class RunnerLog:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from arq.utils import ms_to_datetime
 
@@ -16,25 +16,19 @@ from ..middleware.ahead import Asking, Asks, ask_ahead, undo_all
 from ..middleware.retry import decide
 from ..outcome import Dead, Failed, Outcome, Released, Retrying
 from ..wire.scripts import Claimed, End
-from .attempt import admit, attempt_of, classify, decode, fit, isolated, prepare, unknown, version_of
-from .claim import Begun, ServedQueue
+from .attempt import admit, attempt_of, checked, classify, decode, fit, isolated, prepare, unknown, version_of
+from .claim import ServedQueue
 from .envelope import Envelope
 from .finish import ending_of
 from .function import Runnable
-from .joblog import JobLog
+from .hooks import Closings, call_hook, closing_of, note_written
+from .joblog import JobLog, say
 from .nodes import Nodes
 from .telling import tell_stuck
 
 logger = logging.getLogger("runner.engine")
 
 Hook = Callable[[Any], Awaitable[None]] | None
-
-
-class Closing(NamedTuple):
-    """An attempt that waits to tell ``after_job_end``."""
-
-    written: asyncio.Future[None]
-    carrier: asyncio.Task[Any] | None
 
 
 @dataclass
@@ -57,8 +51,10 @@ class Running:
         may_retry: arq's ``retry_jobs``: whether asking for another attempt is granted.
         on_start, on_finish, after_end: arq's hooks, the last one called once the outcome is written.
         attempts: by job id, until their outcome is written.
-        tasks: what carries them, until their outcome is decided: these hold a slot.
-        closing: by (job id, token).
+        held: claimed and not begun, each with the server's time of its claim: these hold a slot.
+        asking: how many begin when the server has answered what their call asks first: these, too.
+        tasks: what carries those that have begun, until their outcome is decided: and these.
+        closing: those that wait to tell ``after_end``.
     """
 
     shared: dict[Any, Any]
@@ -80,49 +76,74 @@ class Running:
     after_end: Hook = None
     clock: Clock = SYSTEM_CLOCK
     attempts: dict[str, Attempt] = field(default_factory=dict[str, Attempt])
+    held: list[tuple[Attempt, int]] = field(default_factory=list[tuple[Attempt, int]])
+    asking: int = 0
     tasks: dict[str, asyncio.Task[Any]] = field(default_factory=dict[str, "asyncio.Task[Any]"])
-    closing: dict[tuple[str, str], Closing] = field(default_factory=dict[tuple[str, str], Closing])
+    closing: Closings = field(default_factory=Closings)
     rng: Random = field(default_factory=Random)
 
-    def start(self, queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> Begun:
-        """Begin an attempt of each claimed job; a worker that stops gives them back.
+    @property
+    def in_flight(self) -> int:
+        """How many slots are taken."""
+        return len(self.tasks) + self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """How many of them have not begun."""
+        return len(self.held) + self.asking
+
+    def hold(self, queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> None:
+        """Take in what was claimed: from now on its lease is kept. ``begin`` calls it.
 
         A job that is still here was lost: its lease ran out unrenewed. Its earlier attempt ends.
-        Those whose call begins with a question to the server are asked for first, all at once.
         """
-        asking: list[Asking] = []
         for job in jobs:
             if (earlier := self.attempts.get(job.job_id)) is not None:
                 self.cancel(earlier, "lost")
+                self.tasks.pop(job.job_id, None)
             attempt = attempt_of(job, queue.keys.queue, token, self.clock)
+            self.attempts[job.job_id] = attempt
+            self.held.append((attempt, now_ms))
+
+    async def begin(self) -> None:
+        """Begin what is held; a worker that stops gives it back.
+
+        Those whose call begins with a question to the server are asked for first, all at once.
+        """
+        held, self.held = self.held, []
+        asking: list[Asking] = []
+        for attempt, now_ms in held:
             attempt.refused = Released() if self.is_stopping() else self._refusal(attempt, now_ms)
             if attempt.refused is None and (asks := self._asks(attempt)):
                 asking.append((attempt, asks))
             else:
                 self._begin(attempt)
-        return self._ask_and_begin(asking) if asking else None
-
-    async def _ask_and_begin(self, asking: list[Asking]) -> None:
-        await ask_ahead(self.shared["effects"].holds, asking)
-        for attempt, _ in asking:
-            self._begin(attempt)
+        if not asking:
+            return
+        self.asking += len(asking)
+        try:
+            await ask_ahead(self.shared["effects"].holds, asking)
+        finally:
+            self.asking -= len(asking)
+            for attempt, _ in asking:
+                self._begin(attempt)
 
     def _begin(self, attempt: Attempt) -> None:
-        self.attempts[attempt.job_id] = attempt
-        self.tasks.pop(attempt.job_id, None)
         if self.is_stopping():
             self._conclude(attempt, Released())
+        elif attempt.cancel_reason:
+            self._conclude(attempt, attempt.refused or classify(asyncio.CancelledError(), attempt))
         else:
             self.tasks[attempt.job_id] = asyncio.get_running_loop().create_task(self._run(attempt))
 
     def cancel(self, attempt: Attempt, reason: str) -> None:
         """Cancel the call of an attempt; if its code does not stop, the slot is taken from it."""
-        running = self.tasks.get(attempt.job_id)
-        if attempt.is_over or running is None or self.attempts.get(attempt.job_id) is not attempt:
-            return
-        if attempt.cancel_reason == reason:
+        is_current = self.attempts.get(attempt.job_id) is attempt
+        if attempt.is_over or not is_current or attempt.cancel_reason == reason:
             return
         attempt.cancel_reason = attempt.cancel_reason or reason
+        if (running := self.tasks.get(attempt.job_id)) is None:  # it will not begin
+            return
         if not running.cancelling():
             running.cancel(LeaseLost.__name__ if reason == "lost" else reason)
         asyncio.get_running_loop().call_later(self.stuck_after_s, self.abandon, attempt)
@@ -148,16 +169,17 @@ class Running:
 
     def is_one_alone(self) -> bool:
         """Say whether a suspect runs, which has the worker to itself."""
-        return len(self.tasks) == 1 and any(self.attempts[job_id].alone for job_id in self.tasks)
+        if self.in_flight != 1:
+            return False
+        attempts = [attempt for attempt, _ in self.held] or [self.attempts[job_id] for job_id in self.tasks]
+        return any(attempt.alone for attempt in attempts)
 
     def forget(self, job_id: str, token: str) -> None:
         """Free the slot of an attempt whose outcome is written."""
         attempt = self.attempts.get(job_id)
         if attempt is not None and attempt.token == token:
             del self.attempts[job_id]
-        closing = self.closing.get((job_id, token))
-        if closing is not None and not closing.written.done():
-            closing.written.set_result(None)
+        note_written(job_id, token, self.closing)
 
     async def _run(self, attempt: Attempt) -> None:
         with isolated():
@@ -166,7 +188,7 @@ class Running:
                 if attempt.is_over:
                     return
                 if attempt.ctx is not None and self.on_finish is not None:
-                    await self._hook("on_job_end", self.on_finish, attempt)
+                    await call_hook("on_job_end", self.on_finish, attempt)
                     if attempt.is_over:
                         return
                 if attempt.ctx is None or self.after_end is None:
@@ -181,17 +203,12 @@ class Running:
         self, after_end: Callable[[Any], Awaitable[None]], attempt: Attempt, outcome: Outcome
     ) -> None:
         """Pass an outcome on, and call ``after_job_end`` once it is written."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        key = (attempt.job_id, attempt.token)
-        self.closing[key] = Closing(written, asyncio.current_task())
-        try:
+        with closing_of(attempt, self.closing) as written:
             self._conclude(attempt, outcome)
             await self.settle()
             if self.attempts.get(attempt.job_id) is attempt:
                 await written
-            await self._hook("after_job_end", after_end, attempt)
-        finally:
-            del self.closing[key]
+            await call_hook("after_job_end", after_end, attempt)
 
     def _refusal(self, attempt: Attempt, now_ms: int) -> Outcome | None:
         """Say what is known before anybody is asked: why it is not called, or None."""
@@ -228,21 +245,14 @@ class Running:
             if self.on_start is not None:
                 await self.on_start(attempt.ctx)
             attempt.started_at_ms = self.clock.now_ms()
-            self._say(self.log.started, attempt)
+            say(self.log.started, attempt, runnable)
             outcome = await runnable.run(attempt)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - a hook's or a middleware's fault is the job's, not the worker's
             outcome = classify(error, attempt)
-        return self._decided(attempt, outcome)
-
-    def _decided(self, attempt: Attempt, outcome: Any) -> Outcome:
-        """Give what can be written, whatever a hook or a user's middleware left."""
-        if isinstance(outcome, Failed):
-            return self._judge(attempt, outcome.error)
-        if not isinstance(outcome, Outcome):
-            return Dead("failed", TypeError(f"a middleware returned {outcome!r}, which is no Outcome"))
-        return outcome
+        outcome = checked(outcome)
+        return self._judge(attempt, outcome.error) if isinstance(outcome, Failed) else outcome
 
     def _judge(self, attempt: Attempt, error: BaseException) -> Outcome:
         runnable = self.runnables.get(attempt.task)
@@ -265,10 +275,11 @@ class Running:
         if is_current:
             self.tasks.pop(attempt.job_id, None)
         self.count(outcome)
+        runnable = self.runnables.get(attempt.task)
         end = ending_of(
             attempt,
             outcome,
-            self.runnables.get(attempt.task),
+            runnable,
             self.envelope,
             worker=self.worker,
             default_keep_ms=self.default_keep_ms,
@@ -277,24 +288,4 @@ class Running:
         if end is None and is_current:
             del self.attempts[attempt.job_id]
         self.on_end(attempt.queue, end)
-        self._say(self.log.ended, attempt, outcome)
-
-    def _say(self, line: Callable[..., None], attempt: Attempt, *more: Outcome) -> None:
-        """Log; what cannot be put in words must not cost the job its outcome."""
-        try:
-            line(attempt, self._ref(attempt), *more)
-        except Exception:
-            logger.exception("job %s: its log line could not be written", attempt.job_id)
-
-    def _ref(self, attempt: Attempt) -> str:
-        runnable = self.runnables.get(attempt.task)
-        is_cron = runnable is not None and runnable.is_cron
-        return attempt.task if is_cron else f"{attempt.job_id}:{attempt.task}"
-
-    async def _hook(self, name: str, hook: Callable[[Any], Awaitable[None]], attempt: Attempt) -> None:
-        """Call a hook after the call: whatever it raises, a cancellation too, the outcome stands."""
-        try:
-            await hook(attempt.ctx)
-        except (Exception, asyncio.CancelledError, SystemExit):
-            text = "%s of job %s (%s) raised; the job's outcome stands"
-            logger.exception(text, name, attempt.job_id, attempt.task)
+        say(self.log.ended, attempt, runnable, outcome)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +26,9 @@ OTHERS_RENEW_S = 1.0
 Without it an outage would count as the death of every worker.
 """
 SHORTEST_POLL_S = 0.01
+SMALLEST_HALF = 25
+"""A claim takes half of the slots, so that one half runs while the server works on the other; of few slots it
+takes more: what a trip costs is shared by its jobs."""
 SHORTEST_PAUSE_S = 0.25
 """A server that lets itself be connected to and refuses all commands is asked no more often."""
 
@@ -112,6 +115,7 @@ class Serving:
                     away_since = asyncio.get_running_loop().time()
                     kind = type(error).__name__
                     logger.warning("the server is away (%s: %s); running jobs go on", kind, error)
+                await self._carry_out(self.running.begin())
                 await self._pause(patience.next_delay_s())
 
     def note_changed(self, keys: Sequence[bytes]) -> None:
@@ -132,7 +136,8 @@ class Serving:
         limits = self.limits
         if not limits.allow_pick_jobs or self.running.is_one_alone():
             return -1
-        slots = min(limits.max_jobs - len(self.running.tasks), limits.queue_read_limit)
+        slots = min(limits.max_jobs - self.running.in_flight, limits.queue_read_limit)
+        slots = min(slots, max(limits.max_jobs // 2, SMALLEST_HALF))
         if limits.burst and limits.max_burst_jobs >= 0:
             slots = min(slots, limits.max_burst_jobs - self.jobs_started())
         return slots
@@ -141,18 +146,28 @@ class Serving:
         """Do what is to be done now; False when there was nothing."""
         now = asyncio.get_running_loop().time()
         self.rounds.note_time(now)
+        if now >= self.next_beat or self.must_look_for_aborts:
+            await self._carry_out(self.running.begin())
+            await self._look_around(now)
+        in_flight, slots = self.running.in_flight, self.free_slots()
+        is_any_held = bool(self.running.held)
+        if not is_any_held and not self.rounds.has_work(in_flight=in_flight, slots=slots):
+            return False
+        beside = self.running.begin() if is_any_held else None
+        await self._carry_out(self.rounds.run(in_flight=in_flight, slots=slots, beside=beside))
+        return True
+
+    async def _carry_out(self, work: Coroutine[Any, Any, None]) -> None:
+        self.round = asyncio.get_running_loop().create_task(work)
+        await asyncio.shield(self.round)
+
+    async def _look_around(self, now: float) -> None:
         if now >= self.next_beat:
             self.next_beat = now + (CRON_BEAT_S if self.limits.cron_jobs else BEAT_S)
             await self.limits.heart_beat()
         if self.must_look_for_aborts:
             self.must_look_for_aborts = False
             await self.look_for_aborts()
-        in_flight, slots = len(self.running.tasks), self.free_slots()
-        if not self.rounds.has_work(in_flight=in_flight, slots=slots):
-            return False
-        self.round = asyncio.get_running_loop().create_task(self.rounds.run(in_flight=in_flight, slots=slots))
-        await asyncio.shield(self.round)
-        return True
 
     async def _sleep(self) -> None:
         now = asyncio.get_running_loop().time()

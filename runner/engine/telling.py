@@ -7,23 +7,23 @@ from .. import events
 from ..job import Attempt, current_attempt
 from ..outcome import Outcome
 from ..wire.scripts import Claimed
-from .claim import Begun, OnClaimed, ServedQueue
+from .claim import OnClaimed, ServedQueue
 from .joblog import JobLog
 
 logger = logging.getLogger("runner.engine")
 
 
-def telling_claims(start: OnClaimed, worker: str) -> OnClaimed:
-    """Give what emits ``job.claimed`` for each job, and starts them then."""
+def telling_claims(hold: OnClaimed, worker: str) -> OnClaimed:
+    """Give what emits ``job.claimed`` for each job, and takes them in then."""
 
-    def claimed(queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> Begun:
+    def claimed(queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> None:
         if events.is_heard("job.claimed"):
             for job in jobs:
                 late_ms = max(0, now_ms - job.due_at_ms)
                 events.emit(
                     "job.claimed", job_id=job.job_id, queue=queue.keys.name, late_ms=late_ms, worker=worker
                 )
-        return start(queue, jobs, token, now_ms)
+        hold(queue, jobs, token, now_ms)
 
     return claimed
 

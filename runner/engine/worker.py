@@ -81,7 +81,7 @@ class Worker(CronWorker):
             worker=self.worker_name,
             lease_ms=round(self.options.lease_s * 1000),
             strict=self.options.strict,
-            on_claimed=telling_claims(self._running.start, self.worker_name),
+            on_claimed=telling_claims(self._running.hold, self.worker_name),
             on_settled=noting_ends(self._running.forget, self._nodes),
             before_ends=lambda: self._effects and self._effects.before_outcomes(),
             on_cancels=lambda: self._note_changed([b"abort"]),
@@ -132,7 +132,7 @@ class Worker(CronWorker):
             wake=self._wake,
             upkeep=self._upkeep,
             look_for_aborts=self._cancel_aborted_jobs,
-            jobs_started=self._jobs_started,
+            jobs_started=lambda: self._jobs_started() + self._running.waiting,
             is_pushed=lambda: self._tracking is None or self._tracking.is_on,
             execute=self._execute,
             queues=(*self._keys, *(self._nodes.prefixes if self._nodes else ())),
@@ -234,8 +234,9 @@ class Worker(CronWorker):
         if not self._running.runnables:
             self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         self._rounds.note_changed([])
-        in_flight = len(self.tasks)
+        in_flight = self._running.in_flight
         await self._rounds.run(in_flight=in_flight, slots=min(count, self.max_jobs - in_flight))
+        await self._running.begin()
 
     async def _cancel_aborted_jobs(self) -> None:
         """Cancel running jobs that somebody asked to abort; arq's settings have to allow it."""
@@ -288,7 +289,7 @@ class Worker(CronWorker):
 
     async def _settle_unless_serving(self) -> None:
         if not self._is_serving:
-            await self._rounds.run(in_flight=len(self.tasks), slots=-1)
+            await self._rounds.run(in_flight=self._running.in_flight, slots=-1)
 
     def _count(self, outcome: Outcome) -> None:
         self.jobs_complete += isinstance(outcome, Succeeded)
