@@ -3,6 +3,7 @@
 serve.py    the loop: a round when there is work, sleep when there is none
 claim.py    due -> leased: rounds that settle what ended and claim what is due, in one trip
 running.py  leased -> outcome: the attempts of a worker and the asyncio tasks that carry them
+hooks.py    arq's hooks after a call
 attempt.py  the steps of one attempt: decode, admit, rebuild, invoke, classify
 finish.py   outcome -> what finish.lua writes
 renew.py    keeps leases; a lost one cancels its attempt

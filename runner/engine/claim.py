@@ -1,8 +1,8 @@
 """Due to leased: rounds that write what ended and lease what is due, in one trip to the server.
 
 Deciding is synchronous (``plan``), carrying out is one ``gather``: calls of one loop iteration share a round
-trip on the Link, and the finishes of a queue travel before its claim. While a round is in flight, outcomes
-gather for the next one; nothing ever waits on a timer to be written.
+trip on the Link, and the finishes of a queue travel before its claim. While a round is in flight, what the
+last one claimed begins and outcomes gather for the next; nothing ever waits on a timer to be written.
 """
 
 import asyncio

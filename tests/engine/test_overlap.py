@@ -1,0 +1,215 @@
+"""One half of the slots runs while the server works on the other: what is claimed and has not begun."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from runner import events, task
+from runner.engine.claim import Rounds, ServedQueue
+from runner.engine.worker import Worker
+from runner.wire.scripts import Scripts
+
+
+@task
+async def noted(ctx: Any) -> None:
+    ctx["began"].append(ctx.job_id)
+
+
+@contextlib.asynccontextmanager
+async def holding(yard: Any, began: list[str], jobs: list[str]) -> AsyncIterator[Worker]:
+    """A worker that has claimed these jobs and begun none of them."""
+    worker = yard.worker(noted, ctx={"began": began})
+    await worker._open()
+    worker._is_serving = True  # it writes nothing by itself
+    if jobs:
+        await worker._rounds.run(in_flight=0, slots=len(jobs))
+    assert worker._running.attempts.keys() == set(jobs)
+    yield worker
+    worker._is_stopping = True
+    await worker._rounds.run(in_flight=0, slots=-1)
+    await worker.close()
+
+
+async def carry_on(worker: Worker) -> None:
+    """Begin what is held and let it end."""
+    await worker._running.begin()
+    await asyncio.gather(*worker.tasks.values())
+    await worker._rounds.run(in_flight=0, slots=-1)
+
+
+async def test_what_runs_beside_a_round_begins_when_its_commands_are_sent(yard: Any) -> None:
+    """Neither before them, or the server would wait, nor after the answer, or the worker would."""
+    order: list[str] = []
+
+    async def execute(*command: Any) -> Any:
+        order.append("sent")
+        reply = await yard.redis.execute_command(*command)
+        order.append("answered")
+        return reply
+
+    async def beside() -> None:
+        order.append("beside")
+
+    rounds = Rounds(
+        Scripts(execute),
+        [ServedQueue(yard.keys, 1)],
+        worker="w",
+        lease_ms=1000,
+        strict=False,
+        on_claimed=lambda queue, jobs, token, now_ms: None,
+        on_settled=lambda queue, ends: None,
+    )
+    await yard.scripts.claim(
+        yard.keys, token="t.1", worker="w", limit=1, lease_ms=1000
+    )  # the server knows it
+    await rounds.run(in_flight=0, slots=1, beside=beside())
+    assert order == ["sent", "beside", "answered"]
+
+
+@pytest.mark.parametrize("max_jobs", [1, 7, 60])
+async def test_what_is_claimed_and_not_over_never_exceeds_the_slots(yard: Any, max_jobs: int) -> None:
+    """From its claim to its outcome a job holds a slot, begun or not; jobs that wait fill all slots."""
+    claimed, most, are_full = set[str](), 0, asyncio.Event()
+
+    @task
+    async def waits(ctx: Any) -> None:
+        await are_full.wait()
+
+    def note(fields: Any) -> None:
+        nonlocal most
+        claimed.add(fields["job_id"])
+        most = max(most, len(claimed))
+        if most >= max_jobs:
+            are_full.set()
+
+    for _ in range(200):
+        await yard.put(waits)
+    forget = [
+        events.subscribe("job.claimed", note),
+        events.subscribe("job.ended", lambda fields: claimed.discard(fields["job_id"])),
+    ]
+    try:
+        worker = await asyncio.wait_for(yard.drain(waits, max_jobs=max_jobs), 30)
+    finally:
+        for each in forget:
+            each()
+    assert (worker.jobs_complete, most, claimed) == (200, max_jobs, set())
+
+
+async def test_jobs_begin_while_a_trip_is_under_way(yard: Any) -> None:
+    """A drain is faster than its worker and its server one after the other: they work at once."""
+    under_way: list[bool] = []
+
+    @task
+    async def looks(ctx: Any) -> None:
+        under_way.append(bool(ctx["worker"]._link._sent))
+
+    for _ in range(300):
+        await yard.put(looks)
+    worker = yard.worker(looks, burst=True)
+    worker.ctx["worker"] = worker
+    await asyncio.wait_for(worker.main(), 30)
+    await worker.close()
+    assert len(under_way) == 300
+    assert under_way.count(True) >= 200
+
+
+@pytest.mark.parametrize("stop", ["handle_sig", "handle_sig_wait_for_completion"])
+async def test_a_stop_gives_back_what_has_not_begun(yard: Any, stop: str) -> None:
+    """A signal between the claim's answer and the start: no call, no attempt spent, nothing leased."""
+    began: list[str] = []
+    jobs = [await yard.put(noted) for _ in range(100)]
+    worker = yard.worker(noted, ctx={"began": began})
+    seen: list[str] = []
+
+    def signal_at_the_last_claim(fields: Any) -> None:
+        seen.append(fields["job_id"])
+        if len(seen) == len(jobs):
+            getattr(worker, stop)(15)
+
+    forget = events.subscribe("job.claimed", signal_at_the_last_claim)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(worker.async_run(), 20)
+    finally:
+        forget()
+    await worker.close()
+    states = {job: await yard.state(job) for job in jobs}
+    given_back = {job for job, state in states.items() if state == "waiting"}
+    assert set(states.values()) == {"succeeded", "waiting"}
+    assert given_back.isdisjoint(began)
+    assert len(given_back) >= 50
+    for job in given_back:
+        assert await yard.redis.get(yard.keys.retry(job)) in (None, b"0")
+    assert await yard.redis.hlen(yard.keys.running) == 0
+
+
+async def test_a_job_aborted_before_it_begins_is_not_called(yard: Any) -> None:
+    """It ends as cancelled, and its neighbour runs."""
+    began: list[str] = []
+    jobs = [await yard.put(noted) for _ in range(2)]
+    async with holding(yard, began, jobs) as worker:
+        assert await yard.scripts.cancel(yard.keys, jobs[0], result=b"", keep_ms=1000) == 2
+        await worker._cancel_aborted_jobs()
+        await carry_on(worker)
+    assert began == jobs[1:]
+    assert [await yard.state(job) for job in jobs] == ["cancelled", "succeeded"]
+    assert await yard.leftovers_of_jobs() == []
+
+
+async def test_what_has_not_begun_keeps_its_lease(yard: Any) -> None:
+    """It is renewed with the rest; of one that is lost nothing is called or written."""
+    began: list[str] = []
+    jobs = [await yard.put(noted) for _ in range(2)]
+    async with holding(yard, began, jobs) as worker:
+        ends = [await yard.redis.zscore(yard.keys.queue, job) for job in jobs]
+        await yard.redis.delete(yard.keys.lease(jobs[0]))
+        await yard.redis.zadd(yard.keys.queue, {jobs[0]: 1})
+        taken = await yard.scripts.claim(
+            yard.keys, token="t", worker="t", limit=1, lease_ms=60_000, is_idle=True
+        )
+        assert [job.job_id for job in taken.jobs] == jobs[:1]
+        worker._upkeep.lease_s = 3600
+        await worker._upkeep.renew()
+        assert await yard.redis.zscore(yard.keys.queue, jobs[1]) > ends[1] + 3_000_000
+        await carry_on(worker)
+    assert began == jobs[1:]
+    assert [await yard.state(job) for job in jobs] == ["running", "succeeded"]
+
+
+async def test_a_suspect_that_has_not_begun_is_alone_already(yard: Any) -> None:
+    """Nothing is claimed beside it."""
+    job = await yard.put(noted)
+    await yard.redis.hset(yard.keys.record(job), mapping={"d": 2, "f": 1})
+    async with holding(yard, [], []) as worker:
+        for _ in range(3):  # it is made a suspect, then given alone; from then on nothing is asked for
+            worker._rounds.note_changed([])
+            slots = worker._serving.free_slots()
+            await worker._rounds.run(in_flight=worker._running.in_flight, slots=slots)
+        assert worker._running.attempts.keys() == {job}
+        assert worker._serving.free_slots() == -1
+        await carry_on(worker)
+        assert worker._serving.free_slots() > 0
+
+
+async def test_what_was_claimed_begins_though_its_round_failed(yard: Any) -> None:
+    """A server that goes away with one answer of a round keeps waiting nobody whom another one leased."""
+    order: list[str] = []
+    await yard.put(noted)
+    worker = yard.worker(noted, burst=True, ctx={"began": order})
+    run = worker._rounds.run
+
+    async def run_and_fail_once(**given: Any) -> None:
+        is_first = "round" not in order
+        order.append("round")
+        await run(**given)
+        if is_first:
+            raise ConnectionError("the server is away")
+
+    worker._rounds.run = run_and_fail_once
+    await asyncio.wait_for(worker.main(), 20)
+    await worker.close()
+    assert order[:3] == ["round", "j1", "round"]
