@@ -24,7 +24,7 @@ demo: $(INSTALLED) ## 300 webhooks, 100 payments, a worker killed half-way; noth
 
 # The suite starts more than a hundred processes of ours: without compiled modules each compiles hundreds of them anew.
 test: $(INSTALLED) ## run the whole suite on a real server
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 simulate: $(INSTALLED) ## run simulated seeds on all cores; SEEDS=50000 FROM=0, TRACE=1 shows what happens
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50000) --first $(or $(FROM),0) $(if $(TRACE),--trace)

@@ -31,6 +31,7 @@ from types import ModuleType
 import httpx
 import pytest
 from arq.connections import ArqRedis
+from hypothesis import HealthCheck, settings
 from redis.asyncio import ConnectionPool, Redis
 
 from runner.testing.server import Server
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     order = {str(here / name): place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(str(item.path), len(order)))
+
+
+# An example may take long on a slow machine. What else Hypothesis has chosen (in CI: its examples) stays.
+unhurried = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("ours", settings.default, deadline=None, suppress_health_check=unhurried)
+settings.load_profile("ours")
 
 
 def pytest_sessionstart() -> None:

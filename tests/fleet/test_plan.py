@@ -69,7 +69,7 @@ def test_pauses_after_failures_double_to_half_a_minute() -> None:
     assert [pause_s(n) for n in range(9)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), processes=st.integers(1, 4), max_jobs=st.integers(0, 6))
 def test_never_fewer_serve_than_wanted_once_they_did(data, processes: int, max_jobs: int) -> None:
     """However jobs wear processes out and whenever SIGHUP comes: recycling costs no capacity, and settles."""

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.http import body_of, freeze
@@ -15,7 +15,6 @@ PLAIN = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), PLAIN, max_size=3) | st.lists(PLAIN, max_size=3) | st.text() | st.binary())
 def test_what_is_frozen_survives_storage_and_stays_the_same(payload):
     """Through JSON and back, frozen once more by a replay, the bytes to send are the same."""

@@ -1,7 +1,7 @@
 """Retry-After: seconds or a date, and nothing else."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.http import parse_retry_after
@@ -61,7 +61,6 @@ def test_two_digits_of_a_year_mean_the_nearest_past_when_far_ahead():
     assert parse_retry_after("Friday, 06-Nov-76 08:49:37 GMT", now_ms=in_2026_ms) == 86_400
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"))
 def test_no_header_breaks_it(value):
     """It comes from a stranger."""

@@ -8,7 +8,7 @@ from types import MethodType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import Context, InvalidArguments, InvalidJob, InvalidTask, task
@@ -283,7 +283,7 @@ class Trouble:
             await advancing._enqueue({"default": [entry]})
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(plan=plans)
 async def test_every_end_of_a_saga_is_all_done_all_undone_or_the_truth(
     redis: Any, world_on: Any, say: Any, plan: Plan

@@ -208,7 +208,5 @@ def test_whatever_happens_there_is_one_charge_and_we_know_it(redis_url, honours_
     """Never two charges, and the right word in the end, however answers, workers and the ledger get lost."""
     run_state_machine_as_test(
         type("Told", (Machine,), {"url": redis_url, "honours_keys": honours_keys}),
-        settings=settings(
-            max_examples=80, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=80, stateful_step_count=12, suppress_health_check=list(HealthCheck)),
     )

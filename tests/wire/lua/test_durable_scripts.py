@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.wire.dead_scripts import DeadScripts
@@ -335,7 +335,7 @@ class Story:
         await self.bench.claim()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(moves=st.lists(st.sampled_from(["signal", "wait", "crash", "suspend", "time", "retry"]), max_size=25))
 async def test_every_signal_is_given_once_and_in_order(redis: Any, desk_on: Any, moves: list[str]) -> None:
     """Whatever comes between: waits get the signals in order, each once; no held job oversleeps one."""

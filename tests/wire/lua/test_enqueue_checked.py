@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -275,7 +275,7 @@ calls = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(calls)
 async def test_of_one_digest_at_most_one_job_is_alive(desk: Any, steps: list[tuple[str, str, int]]) -> None:
     """Any history of calls, claims, ends and cancellations: one job a digest, and no record without a job."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -18,9 +18,7 @@ from runner.wire.keys import Keys, keys_of
 START_MS = 1_700_000_000_000
 ENTER, REPORT = lua_loader.load("gate_enter"), lua_loader.load("gate_report")
 HOLD_MS = 60_000
-UNHURRIED = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ENOUGH = settings(max_examples=60)
 
 
 class Desk:
@@ -222,7 +220,7 @@ STEPS = st.lists(
 )
 
 
-@UNHURRIED
+@ENOUGH
 @given(breaker=BREAKERS, steps=STEPS, jumps=st.booleans())
 def test_the_script_is_the_table(
     desk: Desk, breaker: Breaker, steps: list[tuple[str, int, int, int, int]], jumps: bool
@@ -257,7 +255,7 @@ def test_the_share_is_that_of_a_sliding_window(desk: Desk) -> None:
     assert desk.report("failed", breaker=breaker)[3] == ""
 
 
-@UNHURRIED
+@ENOUGH
 @given(
     budget=st.builds(
         RetryBudget,

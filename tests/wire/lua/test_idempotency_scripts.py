@@ -156,9 +156,7 @@ class Cache(RuleBasedStateMachine):
 
 def test_the_cache_answers_as_its_model(redis_url: str) -> None:
     """Every answer follows from the table of states, whatever the order of callers and crashes."""
-    quick = settings(
-        max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    quick = settings(max_examples=60, stateful_step_count=40, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(type("OnUrl", (Cache,), {"url": redis_url}), settings=quick)
 
 

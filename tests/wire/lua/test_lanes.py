@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -149,8 +149,6 @@ async def test_a_priority_is_a_fixed_head_start(desk: Any) -> None:
 
 @settings(
     max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )
 @given(jobs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 900_000)), min_size=1, max_size=30))

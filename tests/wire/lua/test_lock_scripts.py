@@ -134,9 +134,7 @@ class Locks(RuleBasedStateMachine):
 
 def test_locks_answer_as_their_model(redis_url: str) -> None:
     """One holder, in turn, with a fence that only rises, whatever the order of calls, crashes and pauses."""
-    quick = settings(
-        max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    quick = settings(max_examples=60, stateful_step_count=40, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(type("OnUrl", (Locks,), {"url": redis_url}), settings=quick)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -224,8 +224,6 @@ class History:
 
 @settings(
     max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )
 @given(history=st.lists(steps, min_size=5, max_size=40))
@@ -243,8 +241,6 @@ async def test_a_job_is_always_in_exactly_one_place(
 
 @settings(
     max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )
 @given(specs=st.tuples(lanes, lanes, lanes), history=st.lists(steps, min_size=5, max_size=40))

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -19,9 +19,7 @@ from runner.wire.limits import DENIED, FAR_US, GRANTED, NO_RATE, TOO_MUCH
 START_US = 1_700_000_000_000_000
 CUT = lua_loader.load("rate_limit_cut")
 SCRIPT = lua_loader.load("rate_limit_take")
-UNHURRIED = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ENOUGH = settings(max_examples=150)
 Bucket = tuple[str, Rate | None, int]
 
 
@@ -124,7 +122,7 @@ def moved(desk: Desk, how: str, us: int, retry_us: int) -> int:
     }[how]
 
 
-@UNHURRIED
+@ENOUGH
 @given(rate=RATES, steps=STEPS)
 def test_it_is_the_model_to_the_microsecond(desk: Desk, rate: Rate, steps: Steps) -> None:
     """Same verdicts and same waits as exact fractions, clock jumps both ways; no key means full."""
@@ -142,7 +140,7 @@ def test_it_is_the_model_to_the_microsecond(desk: Desk, rate: Rate, steps: Steps
             assert desk.left_ms * 1000 <= model.full_in_us + 3000
 
 
-@UNHURRIED
+@ENOUGH
 @given(rate=RATES, steps=STEPS)
 def test_no_window_gets_more_than_the_bound(desk: Desk, rate: Rate, steps: Steps) -> None:
     """Between any two grants, both counted: at most burst + rate × t; also for jobs that wait in line."""
@@ -162,7 +160,7 @@ def test_no_window_gets_more_than_the_bound(desk: Desk, rate: Rate, steps: Steps
             assert total <= rate.burst + Fraction((at_us - since_us) * rate.count, rate.period_us)
 
 
-@UNHURRIED
+@ENOUGH
 @given(rates=st.lists(RATES, min_size=2, max_size=4), steps=STEPS)
 def test_changing_rates_grants_no_more_than_the_highest(desk: Desk, rates: list[Rate], steps: Steps) -> None:
     """Whatever is set in between, a window gets at most the largest burst and the fastest rate."""
@@ -275,7 +273,7 @@ def test_a_bucket_named_twice_pays_twice(desk: Desk) -> None:
     assert desk.take(("b", rate, 1), ("b", rate, 1)) == (DENIED, 100_000, 100_000)
 
 
-@settings(UNHURRIED, max_examples=40, derandomize=True)
+@settings(ENOUGH, max_examples=40, derandomize=True)
 @given(
     count=st.integers(20, 200),
     least=st.integers(1, 20),
