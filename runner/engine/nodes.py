@@ -12,7 +12,7 @@ from ..wire import codec
 from ..wire.coalesce import Coalesced
 from ..wire.keys import Keys, Layout
 from ..wire.scripts import End, Execute
-from ..wire.workflows import FlowScripts, How, node_word
+from ..wire.workflows import UNREAD, FlowScripts, How, node_word
 from ..workflow.advance import Advancing
 from ..workflow.draft import FEED
 from ..workflow.values import Missing, read_failure, read_results, read_value, read_value_or_none
@@ -194,14 +194,14 @@ def noting_ends(
 def place_of(attempt: Attempt, outcome: Outcome) -> tuple[str, str] | None:
     """Give the workflow an attempt is of, and the edges of its node; None for no node.
 
-    A payload that cannot be read does not say so, but the id may; a workflow without that node takes no note.
+    A payload that cannot be read does not say so, but the id may; its workflow's plan says the edges then.
     """
     meta = attempt.meta
     if meta is not None:
         return (meta.w, meta.e) if meta.w else None
     if isinstance(outcome, Dead) and outcome.reason in _UNREADABLE:
         workflow, _, node = attempt.job_id.rpartition(":")
-        return (workflow, "|=failed") if node.isdigit() else None
+        return (workflow, UNREAD) if node.isdigit() else None
     return None
 
 

@@ -19,6 +19,9 @@ DRAFT_S = 3600
 
 How = Literal["done", "dead", "undecided", "cancelled"]
 
+UNREAD = "?"
+"""Edges of a node whose payload is lost or cannot be read: they stand in the workflow's plan."""
+
 
 class Act(NamedTuple):
     """One act on a workflow; the table of verbs is workflow_advance.lua's."""
@@ -85,16 +88,20 @@ class Begin:
     Attributes:
         start: names the draft.
         edge: what is due first.
+        parts: fields that the draft has when nothing of it is lost.
         fields: of the state.
     """
 
     start: str
     edge: str
+    parts: int
     fields: dict[str, str]
 
     def word(self, workflow: str) -> bytes:
         """Give it as it is noted."""
-        return f"begin {self.edge} {workflow}\n".encode() + msgspec.json.encode((self.start, self.fields))
+        return f"begin {self.edge} {workflow}\n".encode() + msgspec.json.encode(
+            (self.start, self.parts, self.fields)
+        )
 
 
 class FlowScripts:
@@ -118,18 +125,13 @@ class FlowScripts:
         flat = [each for field in fields.items() for each in field]
         await run_script(self.execute, "workflow_draft", (key,), (DRAFT_S, *flat))
 
-    async def begin(
-        self, workflow: str, start: str, edge: str, fields: Mapping[str, str], *, now_ms: int = 0
-    ) -> Answer:
-        """Make a workflow of the draft of ``start``, unless there is one.
-
-        Raises:
-            redis.exceptions.ResponseError: NODRAFT: the draft is gone.
-        """
-        drafts = [self.key(workflow, f"{part}-draft-{start}") for part in ("plan", "units")]
-        flat = [each for field in fields.items() for each in field]
-        args = (self.keys(workflow).arq, workflow, now_ms, start, edge, *flat)
-        return _answer(await run_script(self.execute, "workflow_begin", drafts, args))
+    async def begin(self, workflow: str, begin: Begin, *, now_ms: int = 0) -> Answer | None:
+        """Make a workflow of its draft, unless there is one; None when there is neither, or half a draft."""
+        drafts = [self.key(workflow, f"{part}-draft-{begin.start}") for part in ("plan", "units")]
+        flat = [each for field in begin.fields.items() for each in field]
+        args = (self.keys(workflow).arq, workflow, now_ms, begin.start, begin.edge, begin.parts, *flat)
+        reply = await run_script(self.execute, "workflow_begin", drafts, args)
+        return _answer(reply) if reply else None
 
     async def advance(self, workflow: str, acts: Sequence[Act], *, now_ms: int = 0) -> Answer | None:
         """Act on a workflow, up to 200 acts; None when there is none."""
@@ -170,8 +172,8 @@ def read_ended(ended: Ended) -> tuple[str, Act | Begin]:
     head, _, value = ended.how.partition(b"\n")
     fence, how, edges, workflow = head.decode().split(" ", 3)
     if how == "begin":
-        start, fields = msgspec.json.decode(value, type=tuple[str, dict[str, str]])
-        return workflow, Begin(start, edges, fields)
+        start, parts, fields = msgspec.json.decode(value, type=tuple[str, int, dict[str, str]])
+        return workflow, Begin(start, edges, parts, fields)
     if how in ("stop", "again"):
         return workflow, Act("stop") if how == "stop" else Act("again", edges)
     node = ended.job_id.removeprefix(workflow + ":")

@@ -7,6 +7,7 @@ dropped. Ids of jobs are derived from the workflow's, so doing twice makes no se
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
+from ..wire import codec
 from ..wire.dead_scripts import Answer as Revived
 from ..wire.dead_scripts import DeadScripts, new_op
 from ..wire.keys import Keys, Layout, keys_of, workflows_in
 from ..wire.passing import is_passing
 from ..wire.scripts import MAX_BATCH, Entry, Scripts
-from ..wire.workflows import Act, Answer, Begin, FlowScripts, read_ended, unrun_node
+from ..wire.workflows import UNREAD, Act, Answer, Begin, FlowScripts, read_ended, unrun_node
 from .draft import CHUNK, ERROR, Stored, unpacked
 from .flat import members_of, units_of
 
@@ -31,6 +33,10 @@ AT_ONCE = 100
 """Jobs that one script makes: a large group must not hold up the server for others by more than a few ms."""
 KEPT_ENDED = 10_000
 """Workflows that ended well which are listed."""
+
+
+class PlanLost(ValueError):
+    """A workflow is not there, or not the part of its plan that is asked for: the server lost writes."""
 
 
 @dataclass
@@ -85,20 +91,33 @@ class Advancing:
         try:
             for act in acts:
                 if isinstance(act, Begin):
-                    await self.carry_out(workflow, await self.begin(workflow, act))
-            plain = [act for act in acts if isinstance(act, Act)]
-            if plain:
-                await self.act(workflow, plain)
+                    await self.begin(workflow, act)
+            plain = [await self._placed(workflow, act) for act in acts if isinstance(act, Act)]
+            if told := [act for act in plain if act is not None]:
+                await self.act(workflow, told)
         except (ResponseError, ValueError) as error:
             if is_passing(error):
                 raise
             logger.exception("workflow %s cannot go on; it is tried again", workflow)
-            return isinstance(error, ResponseError) and str(error).startswith("NODRAFT")
+            return False
         return True
 
-    async def begin(self, workflow: str, begin: Begin) -> Answer:
-        """Make a workflow of a draft; see ``FlowScripts.begin``."""
-        return await self.scripts.begin(workflow, begin.start, begin.edge, begin.fields, now_ms=self.now_ms)
+    async def _placed(self, workflow: str, act: Act) -> Act | None:
+        """Give an act with its edges, from the plan where the job could not say them; None for no node."""
+        if act.third != UNREAD:
+            return act
+        with contextlib.suppress(PlanLost):  # an id may look like a node's and be none
+            meta = codec.decode_job((await self._call(workflow, act.first)).payload.encode()).m
+            return None if meta is None else act._replace(third=meta.e)
+
+    async def begin(self, workflow: str, begin: Begin) -> Answer | None:
+        """Make a workflow of a draft and do all it asks for; None when the draft is not whole any more.
+
+        Raises:
+            PlanLost: the server lost the workflow meanwhile.
+        """
+        answer = await self.scripts.begin(workflow, begin, now_ms=self.now_ms)
+        return None if answer is None else await self.carry_out(workflow, answer)
 
     async def act(self, workflow: str, acts: Sequence[Act]) -> Answer | None:
         """Act on a workflow and do all it asks for; None when there is none."""
@@ -165,6 +184,9 @@ class Advancing:
     async def _open(self, workflow: str, group: str, start: int, by_queue: dict[str, list[Entry]]) -> str:
         """Make jobs of some of a group's members; gives what is to be done then: inner groups, the rest."""
         line = await self.execute("HGET", self.scripts.key(workflow, "units"), group)
+        if line is None:
+            msg = f"workflow {workflow} has no group {group}"
+            raise PlanLost(msg)
         members = members_of(line)
         stop = min(start + MAX_BATCH, members.count)
         following: list[str] = []
@@ -181,22 +203,24 @@ class Advancing:
         """Give the stored call of a node.
 
         Raises:
-            ValueError: the workflow has no such node (any more).
+            PlanLost: the workflow has no such node (any more).
         """
         is_error = node.startswith(ERROR)
         for each in await self._chunk(workflow, ERROR if is_error else str(int(node) // CHUNK)):
             if is_error or each.node == node:
                 return each
         msg = f"workflow {workflow} has no node {node}"
-        raise ValueError(msg)
+        raise PlanLost(msg)
 
     async def _chunk(self, workflow: str, chunk: str) -> list[Stored]:
         found = self._seen.get((workflow, chunk))
         if found is None:
             data = await self.execute("HGET", self.scripts.key(workflow, "plan"), chunk)
+            if not data:
+                return []
             if len(self._seen) > 10:
                 self._seen.clear()
-            found = self._seen[workflow, chunk] = unpacked(data) if data else []
+            found = self._seen[workflow, chunk] = unpacked(data)
         return found
 
     async def _now_ms(self, call: Stored) -> int:

@@ -2,12 +2,13 @@
 
 import asyncio
 import secrets
+from functools import partial
 from typing import Any, Literal, TypedDict, TypeVar
 
 from ..arguments import converter_of
 from ..client import Client
 from ..clock import SYSTEM_CLOCK
-from ..errors import InvalidJob
+from ..errors import InvalidJob, ServerError
 from ..parts import Part, Saga, Step
 from ..placement import checked_key
 from ..registry import Registry
@@ -15,7 +16,7 @@ from ..settings import Settings
 from ..tasks import Task
 from ..wire.keys import workflows_in
 from ..wire.workflows import Begin
-from .advance import Advancing
+from .advance import Advancing, PlanLost
 from .check import Given, check_parts
 from .draft import ERROR, chunks_of, packed, stored
 from .flat import Flat, lay_flat
@@ -26,6 +27,10 @@ R = TypeVar("R", covariant=True)
 
 OnFailure = Literal["cancel", "finish"]
 
+STARTS = 5
+"""How often a start is made in all when the server loses what was written of it."""
+KEPT_S = 60.0
+"""A workflow that has ended is kept for at least so long (flow_keep.lua)."""
 DRAFT_CHUNKS = 20
 DRAFT_GROUPS = 500
 """Chunks of calls, and groups, that one trip writes."""
@@ -105,7 +110,8 @@ class Workflows:
             InvalidArguments: arguments do not fit, or a result not the task that would get it; names both.
             InvalidJob: the workflow cannot be: a key= on a node, nesting deeper than 100, an id that is none.
             PayloadTooLarge: a call is larger than ``limits.payload``.
-            ServerError: as ``enqueue``; start it again with the same id.
+            ServerError: as ``enqueue``, or the server keeps losing what is written (it is restored or fails
+                over again and again); start it again with the same id.
         """
         name = secrets.token_hex(8) if id is None else _checked_id(id)
         is_saga = isinstance(workflow, Saga)
@@ -117,11 +123,17 @@ class Workflows:
         fields = {"policy": on_failure, "error": "" if on_error is None else "1", **self._fields(flat)}
         if is_saga:
             fields["saga"] = "1"
-        begin = Begin(secrets.token_hex(8), flat.edge, fields)
-        await self._draft(name, begin.start, flat, on_error)
-        is_new = await self._begin(name, begin)
-        converter = converter_of(given.kind)
-        return Workflow(self._client, self.advancing, name, "created" if is_new else "duplicate", converter)
+        start, converter = secrets.token_hex(8), converter_of(given.kind)
+        for _ in range(STARTS):
+            parts = await self._draft(name, start, flat, on_error)
+            disposition = await self._begin(name, Begin(start, flat.edge, parts, fields))
+            if disposition is not None:
+                return Workflow(self._client, self.advancing, name, disposition, converter)
+        msg = (
+            f"workflow {name}: the server has lost what was written of it, {STARTS} times in a row. "
+            "Was it restored, or failed over? Start it again with the same id"
+        )
+        raise ServerError(msg)
 
     def _fields(self, flat: Flat) -> dict[str, str]:
         """Give what the state says beside the options; ``queue`` is where it is noted what is to be done."""
@@ -136,22 +148,26 @@ class Workflows:
             "shape": flat.shape,
         }
 
-    async def _begin(self, workflow: str, begin: Begin) -> bool:
-        advancing = self.advancing
-
-        async def begin_it() -> None:
-            await advancing.carry_out(workflow, await advancing.begin(workflow, begin))
-
+    async def _begin(self, workflow: str, begin: Begin) -> Literal["created", "duplicate"] | None:
+        """Make it of its draft; None when the server has lost something of it: everysec, a failover."""
+        advancing, begun_at = self.advancing, SYSTEM_CLOCK.monotonic()
         queue, note_id = begin.fields["queue"], f"{workflow}:begin:{begin.start}"
-        await advancing.surely(queue, note_id, begin.word(workflow), begin_it)
+        begin_it = partial(advancing.begin, workflow, begin)
+        try:
+            if await advancing.surely(queue, note_id, begin.word(workflow), begin_it) is None:
+                return None
+        except PlanLost:
+            return None
         started = await advancing.execute("HGET", advancing.scripts.key(workflow, "state"), "start")
-        return started is None or started.decode() == begin.start
+        if started is None and SYSTEM_CLOCK.monotonic() - begun_at < KEPT_S:
+            return None  # it cannot have ended and gone so soon
+        return "created" if started is None or started.decode() == begin.start else "duplicate"
 
     async def _draft(
         self, workflow: str, start: str, flat: Flat, on_error: Task[[dict[str, Any]], Any] | None
-    ) -> None:
-        """Write what the workflow is made of; nothing of it counts before it is begun."""
-        scripts = self.advancing.scripts
+    ) -> int:
+        """Write what the workflow is made of; nothing of it counts before it is begun. Gives its parts."""
+        scripts, parts = self.advancing.scripts, len(flat.groups)
         options: dict[str, Any] = {
             "workflow": workflow,
             "now_ms": SYSTEM_CLOCK.now_ms(),
@@ -167,11 +183,12 @@ class Workflows:
             plan[number] = chunk
             if len(plan) >= DRAFT_CHUNKS:
                 await scripts.draft(workflow, start, "plan", plan)
-                plan = {}
+                parts, plan = parts + len(plan), {}
         await scripts.draft(workflow, start, "plan", plan or {"": b""})
         groups = [(str(number), members.line()) for number, members in flat.groups.items()]
         for at in range(0, len(groups), DRAFT_GROUPS):
             await scripts.draft(workflow, start, "units", dict(groups[at : at + DRAFT_GROUPS]))
+        return parts + len(plan or {"": b""})
 
 
 def _checked_id(workflow: Any) -> str:

@@ -44,6 +44,16 @@ async def test_a_node_whose_payload_is_gone_fails_the_workflow_and_is_made_anew(
     assert await world.result("w") == "a"
 
 
+async def test_a_member_whose_payload_is_gone_is_one_error_where_errors_are_collected(world, say):
+    """What follows its end stands in the plan: the callback is told of it, and the others go on."""
+    await world.start(chord([say.call("a"), say.call("b")], say.call("d"), error="collect"), id="w")
+    await world.redis.delete(world.keys["default"].job("w:2"))
+    await world.drain()
+    assert await world.state("w") == "succeeded"
+    given = json.loads((await world.result("w")).removeprefix("d(").removesuffix(")"))
+    assert [each["ok"] for each in given] == [True, False]
+
+
 async def test_a_node_expires_from_when_it_became_due(world, say):
     """`expires=` counts from the end of what comes before, and anew from a retry."""
     second = Call(say.work.using(expires=60), ("b",), {})
