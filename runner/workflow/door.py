@@ -123,12 +123,19 @@ class Workflows:
         fields = {"policy": on_failure, "error": "" if on_error is None else "1", **self._fields(flat)}
         if is_saga:
             fields["saga"] = "1"
-        start, converter = secrets.token_hex(8), converter_of(given.kind)
+        disposition = await self._start(name, flat, fields, on_error)
+        return Workflow(self._client, self.advancing, name, disposition, converter_of(given.kind))
+
+    async def _start(
+        self, name: str, flat: Flat, fields: dict[str, str], on_error: Task[[dict[str, Any]], Any] | None
+    ) -> Literal["created", "duplicate"]:
+        """Write a draft and make the workflow of it, again where the server loses what was written."""
+        start = secrets.token_hex(8)
         for _ in range(STARTS):
             parts = await self._draft(name, start, flat, on_error)
             disposition = await self._begin(name, Begin(start, flat.edge, parts, fields))
             if disposition is not None:
-                return Workflow(self._client, self.advancing, name, disposition, converter)
+                return disposition
         msg = (
             f"workflow {name}: the server has lost what was written of it, {STARTS} times in a row. "
             "Was it restored, or failed over? Start it again with the same id"
