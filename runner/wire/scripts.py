@@ -159,8 +159,8 @@ class Scripts:
     ) -> list[str]:
         """Move the ends of up to 500 leases, given as (id, token); the ids of those that are lost."""
         flat = [part for lease in leases for part in lease]
-        names = (keys.queue, keys.running, keys.ward)
-        lost = await self._run("renew", names, (keys.arq, now_ms, lease_ms, *flat))
+        names = (keys.queue, keys.running, keys.suspects, keys.ward)
+        lost = await self._run("renew", names, (keys.arq, keys.ours, now_ms, lease_ms, *flat))
         return [job_id.decode() for job_id in lost]
 
     async def cancel(

@@ -26,7 +26,7 @@
 -- USES  now text owner holds settle vacant recollect judge exhume weigh bury grant enter report give_back recall waiting
 -- USES  isolate parked lane_of spec_of rule rank stride virtual_time activate deactivate shelve gate_of park outlive serve
 -- USES  walk line_up line_back line_down board ride_alone ride tenants_up due_of page_of look_again seal draw sort_out sift
--- USES  vacate unshelve resign erase put_back set_aside next_due outlook
+-- USES  vacate unshelve resign erase put_back set_aside spare next_due outlook
 limit = redis.call('EXISTS', paused) == 1 and 0 or math.min(limit, 500)
 local at, at_us = now(now_ms)
 local lease_end, since, found, taken, alone, draft = text(at + lease_ms), text(at), { at, -1, 0, 0, 0 }, 0, 0, { skipped = {} }
@@ -42,6 +42,8 @@ local function take(page, specs)
     if verdict == 'poison' then
       bury(dead, arq, ours, id, since, queue, verdict, lot.attempts[i] or 0, '')
       erase(queue, running, suspects, abort, arq, ours, here, id, spec and redis.call('HGET', here .. 'laned', id))
+    elseif verdict == 'doubt' then
+      spare(queue, running, arq, id, lot.held[i], lease_ms, lease_end)
     elseif verdict == 'wait' then
       set_aside(queue, running, suspects, id, lease_end, since)
     else
@@ -74,5 +76,5 @@ while taken < limit and alone == 0 and looked < limit + 1000 do
   end
 end
 outlook(found, queue, here, at, lanes, limit > 0)
-found[4] = limit > 0 and isolate(ward, suspects, worker, is_idle, lease_ms) or 0
+found[4] = limit > 0 and isolate(ward, suspects, worker, is_idle, alone, lease_ms) or 0
 return found

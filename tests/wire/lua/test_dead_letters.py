@@ -286,7 +286,7 @@ async def test_a_replayed_poison_job_runs_alone(desk: Any, dead: DeadScripts) ->
 async def poison(desk: Any, job_id: str) -> None:
     """Let a job take down its workers until it is convicted."""
     await desk.enqueue(job_id)
-    for _ in range(3):
+    for _ in range(4):
         await desk.claim(is_idle=True)
         await desk.let_lease_end(job_id)
     assert (await desk.claim(is_idle=True)).jobs == []

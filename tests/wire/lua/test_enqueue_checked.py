@@ -110,8 +110,8 @@ async def test_whatever_ends_a_job_frees_its_record_in_the_same_step(desk: Any, 
     elif end == "drop":
         await admit(desk, "b", most=1, drops=True)
     elif end == "poison":
-        for token in ("t1", "t2", "t3"):
-            await desk.claim_one(token, is_idle=True)
+        for token in ("t1", "t2", "t3", "spares it"):
+            await desk.claim(token, is_idle=True)
             await desk.let_lease_end("a")
         assert (await desk.claim("t4", is_idle=True)).jobs == []
     else:

@@ -21,14 +21,17 @@ async def test_a_renewed_lease_ends_later(desk: Any) -> None:
 
 
 async def test_a_stale_token_renews_nothing(desk: Any) -> None:
-    """The lease of a job that another worker holds is told as lost and left as it is."""
+    """The lease of a job that another worker holds is told as lost and left as it is; it was no death."""
     await desk.enqueue("a", "b")
     await desk.claim("tok")
     await desk.let_lease_end("a")
     await desk.claim("thief", limit=1)
     before = await desk.picture()
     assert await desk.renew(("a", "tok")) == ["a"]
-    assert await desk.picture() == before
+    after = await desk.picture()
+    assert (before["history:a"].pop("d"), before["history:a"].pop("v")) == ("1", "tok ")
+    assert (after["history:a"].pop("d"), after["history:a"].pop("v")) == ("0", "")
+    assert after == before
 
 
 async def test_a_lease_that_ran_out_unnoticed_goes_on(desk: Any) -> None:

@@ -10,6 +10,13 @@ async def kill_workers(desk: Any, times: int, **options: Any) -> None:
         await desk.let_lease_end(job.job_id)
 
 
+async def kill_the_one_alone(desk: Any) -> None:
+    """Let a worker die that runs the suspect "a" alone: its lease is spared once, and runs out again."""
+    await kill_workers(desk, 1, is_idle=True)
+    assert (await desk.claim("early", is_idle=True)).jobs == []
+    await desk.let_lease_end("a")
+
+
 async def test_after_one_death_a_job_runs_again_in_company(desk: Any) -> None:
     """One dead worker proves nothing: the job is leased with others, and the death is on its record."""
     await desk.enqueue("a")
@@ -76,7 +83,7 @@ async def test_a_death_while_alone_convicts(desk: Any) -> None:
     """It is dead of poison, with its payload and history; nothing of it is left to run; 3 workers died."""
     await desk.enqueue("a")
     await kill_workers(desk, 2)
-    await kill_workers(desk, 1, is_idle=True)
+    await kill_the_one_alone(desk)
     claim = await desk.claim("t", is_idle=True)
     assert claim.jobs == []
     picture = await desk.picture()
@@ -86,11 +93,48 @@ async def test_a_death_while_alone_convicts(desk: Any) -> None:
     assert letter["queue"] == desk.keys.queue
 
 
+async def test_a_worker_that_was_cut_off_while_it_ran_one_alone_is_waited_for(desk: Any) -> None:
+    """Nobody died: the lease that ran out goes on once more, for whoever holds it to come back to."""
+    await desk.enqueue("a")
+    await kill_workers(desk, 3, is_idle=True)
+    assert (await desk.claim("other", is_idle=True)).jobs == []
+    assert await desk.redis.get(desk.keys.lease("a")) == b"dies2"
+    assert await desk.renew(("a", "dies2")) == []
+    job = next(iter((await desk.claim("dies2", is_idle=True, is_resent=True)).jobs))
+    assert (job.job_id, job.alone, job.deaths) == ("a", True, 2)
+    assert await desk.finish(job, "dies2", "done", 0) == 1
+    assert await desk.picture() == {}
+
+
+async def test_a_worker_that_comes_back_was_no_death(desk: Any) -> None:
+    """It renews, and hears that it has lost its lease: being cut off again and again makes no suspect."""
+    await desk.enqueue("a")
+    for number in range(5):
+        job = await desk.claim_one(f"cut off{number}".replace(" ", "-"))
+        assert (job.job_id, job.alone, job.deaths) == ("a", False, min(number, 1))
+        if number:
+            assert await desk.renew(("a", f"cut-off{number - 1}")) == ["a"]
+        await desk.let_lease_end("a")
+    assert (await desk.picture())["history:a"]["d"] == "0"
+
+
+async def test_a_worker_that_comes_back_twice_takes_back_one_death(desk: Any) -> None:
+    """Sent again it changes nothing; deaths of others stay; a job with one waits for no idle worker."""
+    await desk.enqueue("a")
+    await kill_workers(desk, 2)
+    assert (await desk.claim("busy")).isolate is True
+    for _ in range(2):
+        assert await desk.renew(("a", "dies1")) == ["a"]
+    picture = await desk.picture()
+    assert picture["history:a"]["d"] == "1"
+    assert "suspects" not in picture
+
+
 async def test_a_conviction_does_not_cost_the_claimer_its_slot(desk: Any) -> None:
     """The claim goes on to the next due job, and a cancellation of the dead one is forgotten."""
     await desk.enqueue("a", at_ms=1)
     await kill_workers(desk, 2)
-    await kill_workers(desk, 1, is_idle=True)
+    await kill_the_one_alone(desk)
     await desk.redis.zadd(desk.keys.abort, {"a": 1})
     await desk.enqueue("b")
     assert [job.job_id for job in (await desk.claim("t", limit=1)).jobs] == ["b"]
@@ -177,6 +221,38 @@ async def test_the_ward_ends_when_its_holder_claims_idle(desk: Any) -> None:
     assert await desk.redis.exists(desk.keys.ward) == 0
 
 
+async def test_a_ward_that_is_idle_runs_one_suspect_after_the_other(desk: Any) -> None:
+    """Becoming idle is what costs: it stays the ward while suspects wait, and is none when they are over."""
+    await desk.enqueue("a", "b", "c", "d")
+    for number in range(2):
+        assert len((await desk.claim(f"crash{number}", limit=4)).jobs) == 4
+        await desk.let_lease_end("a", "b", "c", "d")
+    assert (await desk.claim("busy", worker="one")).isolate is True
+    for number, stays in enumerate([True, True, True, False]):
+        claim = await desk.claim(f"t{number}", worker="one", is_idle=True)
+        assert [job.alone for job in claim.jobs] == [True]
+        assert claim.isolate is stays
+        assert await desk.finish(claim.jobs[0], f"t{number}", "done") == 1
+    assert await desk.redis.exists(desk.keys.ward) == 0
+
+
+async def test_the_office_of_a_ward_ends_while_it_runs_suspects(desk: Any) -> None:
+    """Renewing a job that runs alone does not prolong it: ordinary jobs do not wait for all suspects."""
+    await desk.enqueue("a", "b")
+    for number in range(2):
+        await desk.claim(f"crash{number}", limit=2)
+        await desk.let_lease_end("a", "b")
+    await desk.claim("busy", worker="one")
+    job = (await desk.claim("t", worker="one", is_idle=True)).jobs[0]
+    await desk.redis.pexpire(desk.keys.ward, 5_000)
+    assert await desk.renew((job.job_id, "t")) == []
+    assert 0 < await desk.redis.pttl(desk.keys.ward) <= 5_000
+    await desk.redis.delete(desk.keys.ward)
+    await desk.finish(job, "t", "done")
+    await desk.enqueue("e")
+    assert (await desk.claim("u", worker="one", is_idle=True)).isolate is False
+
+
 async def test_a_suspect_that_is_gone_is_dropped(desk: Any) -> None:
     """A suspect that a stock worker ran and ended is no reason to become idle any more."""
     await desk.enqueue("a")
@@ -199,6 +275,8 @@ async def test_a_killer_takes_three_workers_and_no_neighbour_with_it(desk: Any) 
     for number in range(40):
         claim = await desk.claim(f"alone{number}", limit=20, is_idle=True)
         assert len(claim.jobs) <= 1
+        if not claim.jobs:
+            await desk.let_lease_end("j07")  # that was spared
         for job in claim.jobs:
             assert job.alone
             if job.job_id == "j07":
