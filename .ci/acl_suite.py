@@ -17,7 +17,8 @@ import redis as redis_sync
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = (
     "test_link.py", "test_tracking.py", "test_endings.py::", "wrong_credentials", "test_a_wrong_password",
-    "test_a_server_that_tells_nothing", "test_long_and_foreign_keys", "test_an_arq_project_is_told", "tests/fleet/test_supervisor.py",
+    "test_a_server_that_tells_nothing", "test_long_and_foreign_keys", "test_an_arq_project_is_told",
+    "tests/fleet/test_supervisor.py",
 )  # fmt: skip
 """Tests that send commands or keys of their own over a link of ours, or log in as somebody else."""
 OURS = "/tmp/runner-tests-"  # noqa: S108 - where tests have their servers; others do not know the user
