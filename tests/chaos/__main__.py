@@ -34,7 +34,7 @@ def main() -> int:
     begun = time.monotonic()
     for scenario in wanted:
         if why := scenario.needs():
-            print(f"LEFT OUT  {scenario.name}: {why}", flush=True)
+            print(f"NOT RUN  {scenario.name}: {why}", flush=True)
             played.append(Played(scenario, None, why))
             continue
         print(f"{scenario.name}: {scenario.tells} ...", flush=True)

@@ -16,7 +16,8 @@ ASYNCHRONOUS = "what the dead master had acknowledged and not yet sent is lost: 
 
 
 def _no_faketime() -> str:
-    return "" if faketime() else "libfaketime is not installed: apt-get install faketime"
+    cure = "apt-get install faketime, or pip install libfaketime (which wants a C compiler)"
+    return "" if faketime() else f"no libfaketime that works here: {cure}"
 
 
 def _no_mount() -> str:

@@ -145,8 +145,12 @@ def _payments(stage: Stage, figures: Counter[str], told: list[str]) -> None:
             figures["payments dead"] += 1
         elif state is None and charge is None:
             figures["payments lost"] += 1
-        else:
+        elif state is not None and state["status"] == "needs_review":
             figures["payments left to a person"] += 1
+            told.append(f"{order}: left to a person: {state.get('reason')}; charged: {charge is not None}")
+        else:
+            figures["ends that we do not know"] += 1
+            told.append(f"{order}: job {job}, our word {state}, charged: {charge is not None}")
 
 
 def _jobs(stage: Stage, events: list[Event], figures: Counter[str]) -> None:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from runner.testing.server import server_binary
 
 from .figures import EDGES, Counts, bound
-from .judge import LOSSES, PROMISES, Outcome
+from .judge import LOSSES, PROMISES, RESUME_S, STARTS_AGAIN_S, Outcome
 from .plots import bars
 from .scenario import Scenario, quantile
 
@@ -63,14 +63,14 @@ def text(played: Sequence[Played], counts: Counts | None = None, *, seconds: flo
     left_out = [each.scenario.name for each in played if each.outcome is None]
     verdict = f"BROKEN PROMISES in {', '.join(broken)}" if broken else "every promise held"
     if left_out:
-        verdict += f"; LEFT OUT: {', '.join(left_out)}"
+        verdict += f"; NOT RUN: {', '.join(left_out)}"
     return "\n".join([*lines, "", f"{verdict} ({seconds:.0f} s)" if seconds else verdict])
 
 
 def _of(played: Played) -> list[str]:
     outcome = played.outcome
     if outcome is None:
-        return [f"  left out: {played.left_out}"]
+        return [f"  not run: {played.left_out}"]
     figures = outcome.figures
     shown = [f"{count} {name}" for name, count in sorted(figures.items()) if count and name not in PROMISES]
     zeros = [name for name in PROMISES if not figures[name]]
@@ -80,14 +80,30 @@ def _of(played: Played) -> list[str]:
         if samples:
             p50, p99 = quantile(samples, 0.5), quantile(samples, 0.99)
             spread = f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {samples[-1]:.2f} s"
-            lines.append(f"  {name}: {len(samples)} samples, {spread}")
+            lines.append(f"  {name}: {len(samples)} samples, {spread}; {_asked(played.scenario, name)}")
     for name in PROMISES:
         if figures[name] and name in played.scenario.unpromised:
             seen = f"{name} {figures[name]} of {figures[PROMISES[name]]}"
             lines.append(f"  counted, no promise: {seen}; {played.scenario.why}")
+    if left := figures["payments left to a person"]:
+        lines.append(
+            f"  {left} left to a person: no promise is broken, what cannot be proved is not charged again"
+        )
     lines += [f"  {line}" for line in outcome.told]
     lines += [f"  BROKEN  {line}" for line in outcome.broken]
     return [*lines, f"  {'BROKEN' if outcome.broken else 'held'}, {outcome.seconds:.0f} s"]
+
+
+def _asked(scenario: Scenario, times: str) -> str:
+    """Say what is asked of times in a full run, and what is promised with the real lease."""
+    if times == "resume":
+        return (
+            f"bound {RESUME_S:g} s"
+            if scenario.resumes
+            else "told, not judged: work stands still for other reasons too"
+        )
+    bound = f"bound {scenario.lease_s + STARTS_AGAIN_S:g} s with this lease of {scenario.lease_s:g} s (p99)"
+    return f"{bound}; promised 20 s with one of 15 s; not judged where the server was away too"
 
 
 def _wrapped(words: Sequence[str]) -> list[str]:
@@ -102,7 +118,7 @@ def _wrapped(words: Sequence[str]) -> list[str]:
 def _row(played: Played) -> str:
     outcome = played.outcome
     if outcome is None:
-        return f"{played.scenario.name:20} left out: {played.left_out}"
+        return f"{played.scenario.name:20} not run: {played.left_out}"
     figures = outcome.figures
     acked = sum(figures[name] for name in set(PROMISES.values()) if name.endswith("acknowledged"))
     lost, twice = sum(figures[name] for name in LOSSES), figures["charged twice"]

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from runner.testing.server import Server
@@ -15,7 +18,11 @@ __all__ = ["Clocked", "Cluster", "Guarded", "Node", "Sentinel", "SmallDisk", "re
 LIBRARIES = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+    "/usr/lib/faketime/libfaketime.so.1",
 )
+PACKAGED = "vendor/libfaketime/src/libfaketime.so.1"
+"""Where the PyPI package `libfaketime` has it."""
 DISK = "48m"
 
 
@@ -24,9 +31,20 @@ def aof_of(server: Server) -> Path:
     return max((server.folder / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
 
 
+@functools.cache
 def faketime() -> Path | None:
-    """Find the library; None when it is not installed."""
-    return next((Path(each) for each in LIBRARIES if Path(each).exists()), None)
+    """Find a library that does what it shall; None when none is installed."""
+    package = find_spec("libfaketime")
+    packaged = [Path(each) / PACKAGED for each in (package and package.submodule_search_locations) or ()]
+    found = [each for each in (*map(Path, LIBRARIES), *packaged) if each.exists()]
+    return next((each for each in found if _moves_time(each)), None)
+
+
+def _moves_time(library: Path) -> bool:
+    """Whether a process started under it has another time: one for another machine is not loaded at all."""
+    names = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": "+36000s"}
+    asked = subprocess.run(["date", "+%s"], env=names, capture_output=True, text=True, check=False)
+    return asked.stdout.strip().isdigit() and int(asked.stdout) - _machine_s() > 30_000
 
 
 class Clocked(Node):
@@ -54,8 +72,6 @@ class Clocked(Node):
 
 
 def _machine_s() -> int:
-    import time
-
     return time.time_ns() // 10**9
 
 

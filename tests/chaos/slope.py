@@ -20,6 +20,7 @@ class Trend:
         per_hour: how much it grows in an hour.
         growth: how much it grew over the time that is judged.
         allowed: how much it might.
+        told_from: growth an hour, as a share of the level, from which this run would have told it.
         flat: whether it grew by no more.
     """
 
@@ -27,6 +28,7 @@ class Trend:
     per_hour: float
     growth: float
     allowed: float
+    told_from: float = 0.0
 
     @property
     def flat(self) -> bool:
@@ -63,4 +65,5 @@ def is_flat(samples: Sequence[tuple[float, float]], *, slack: float) -> Trend:
     noise = median(abs(value - start - slope * at) for at, value in judged)
     span = judged[-1][0] - judged[0][0]
     allowed = max(level * GROWTH_AN_HOUR * span / HOUR_S, 2 * noise, slack)
-    return Trend(level, slope * HOUR_S, slope * span, allowed)
+    told_from = allowed * HOUR_S / (span * level) if span and level else 0.0
+    return Trend(level, slope * HOUR_S, slope * span, allowed, told_from)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .plots import line
 from .report import STYLE, machine
 from .scenario import quantile
+from .slope import GROWTH_AN_HOUR
 
 if TYPE_CHECKING:
     from .soak import Soak
@@ -18,18 +19,22 @@ MIB = 1 << 20
 
 def text(hours: float, seen: "Soak") -> str:
     """Give it for a terminal."""
-    heads = f"{'must stay flat':30} {'level':>10} {'growth':>10} {'allowed':>10} {'an hour':>9}"
+    heads = (
+        f"{'must stay flat':30} {'level':>10} {'growth':>10} {'allowed':>10} {'an hour':>9} {'told from':>10}"
+    )
     rows = [heads]
     for name, trend in seen.trends.items():
         level, growth, allowed = (_shown(name, value) for value in (trend.level, trend.growth, trend.allowed))
         verdict = "flat" if trend.flat else "GROWS"
-        rows.append(
-            f"{name:30} {level:>10} {growth:>10} {allowed:>10} {trend.share_an_hour:>8.1%}  {verdict}"
-        )
+        shares = f"{trend.share_an_hour:>8.1%} {trend.told_from:>10.1%}"
+        rows.append(f"{name:30} {level:>10} {growth:>10} {allowed:>10} {shares}  {verdict}")
     lag = sorted(value for _, value in seen.rows.get("worker loop lag, ms", []))
     drained = "never" if seen.drained_s is None else f"{seen.drained_s:.1f} s after the load"
     spells = ", ".join(f"{begin:.0f} to {end:.0f} s" for begin, end in seen.spells)
     lags = f"p50 {quantile(lag, 0.5):.1f} ms, p99 {quantile(lag, 0.99):.1f} ms" if lag else "not measured"
+    if unseen := [name for name, trend in seen.trends.items() if trend.told_from > 1.05 * GROWTH_AN_HOUR]:
+        rows += ["", f"Too short to show {GROWTH_AN_HOUR:.0%} an hour of: {', '.join(unseen)}."]
+        rows.append('There "flat" says only: no growth as fast as in the column "told from".')
     rows += [
         "",
         f"{hours:g} h; receiver and server away in turn: {spells}",

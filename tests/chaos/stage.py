@@ -23,6 +23,7 @@ from .servers import Cluster, Guarded, Node, SmallDisk
 from .tasks import Event, read_events
 
 OPEN_STATES = ("in_progress", "pending", "needs_review")
+RECONCILE_EVERY_S = 5.0
 
 
 @dataclass
@@ -130,17 +131,20 @@ class Stage:
             return False
 
     async def _payments_end(self) -> None:
-        """Read our word on each; what is open or unknown to us is left to the reconciliation first."""
+        """Read our word on each; what is open or unknown to us is left to the reconciliation first.
+
+        What is left to a person has ended as far as programs go.
+        """
         waiting = {order_of(number) for number in self.load.jobs["payments"]}
-        asked = False
+        asked_at = 0.0
         while waiting:
             for order in sorted(waiting):
                 state = self.states[order] = await payment_state(self.runner, order)
-                if state is not None and state["status"] not in OPEN_STATES:
+                if state is not None and state["status"] not in ("in_progress", "pending"):
                     waiting.discard(order)
-            if waiting and not asked:
+            if waiting and time.monotonic() - asked_at > RECONCILE_EVERY_S:
                 await (await self.runner.enqueue(reconcile_payments)).result(timeout=30)
-                asked = True
+                asked_at = time.monotonic()
             elif waiting and all(self.states[order] is None for order in waiting):
                 return  # we do not know of them, and neither does the gateway: lost
             await asyncio.sleep(0.1)

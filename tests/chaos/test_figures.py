@@ -53,3 +53,4 @@ def test_flat_is_what_does_not_grow_beyond_its_noise():
     assert is_flat(level, slack=0).flat
     assert not is_flat(leaking, slack=0).flat
     assert is_flat(leaking, slack=200).flat
+    assert is_flat(level, slack=200).told_from > 1, "400 s with that slack show no growth below 180 % an hour"
