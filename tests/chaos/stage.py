@@ -143,7 +143,7 @@ class Stage:
                 if state is not None and state["status"] not in ("in_progress", "pending"):
                     waiting.discard(order)
             if waiting and time.monotonic() - asked_at > RECONCILE_EVERY_S:
-                await (await self.runner.enqueue(reconcile_payments)).result(timeout=30)
+                await (await self.runner.enqueue(reconcile_payments)).result(timeout=60)
                 asked_at = time.monotonic()
             elif waiting and all(self.states[order] is None for order in waiting):
                 return  # we do not know of them, and neither does the gateway: lost
