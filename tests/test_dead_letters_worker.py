@@ -170,7 +170,7 @@ async def test_poison_that_no_worker_saw_die_is_told_by_the_next(
         await redis.delete(keys.lease("p"))
     assert await redis.smembers(keys.dead_untold) == {b"p"}
 
-    worker = worker_of(arq_pool, keys, doomed, mourn, lease_s=0.1)
+    worker = worker_of(arq_pool, keys, doomed, mourn, lease_s=0.5)
     worker.burst = False
     serving = worker.loop.create_task(worker.main())
     with caplog.at_level(logging.WARNING, "runner.job"):

@@ -364,9 +364,9 @@ async def test_a_job_that_has_begun_does_not_expire_in_its_sleep(
         await late.signal("early")
         await asyncio.sleep(0.01)
         async with runner.worker():
-            job = await runner.enqueue(nap.using(expires=0.3))
+            job = await runner.enqueue(nap.using(expires=2))
             await held(job, wait_until)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(2)
             await let_time_pass(redis, job, "sleep:#1")
             assert await job.result(30) == "woken"
             assert await late.status() is JobState.EXPIRED

@@ -114,14 +114,14 @@ async def test_a_429_or_a_slow_answer_cuts_an_adaptive_rate(make: Make, wait_unt
     """For all workers, of that bucket alone; what succeeds in time, or fails otherwise, cuts nothing."""
 
     @task(
-        rate_limit=RateLimit("host:{host}", "100/s", adaptive=Adaptive("5/s", latency=0.05, recover=3600)),
+        rate_limit=RateLimit("host:{host}", "100/s", adaptive=Adaptive("5/s", latency=1.5, recover=3600)),
         max_tries=1,
     )
     async def call(ctx: Context, host: str) -> None:
         if host == "busy":
             ctx.report_health("throttled")
         elif host == "slow":
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(1.6)
         elif host == "ill":
             raise ConnectionError
 
