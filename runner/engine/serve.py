@@ -150,12 +150,16 @@ class Serving:
             await self._carry_out(self.running.begin())
             await self._look_around(now)
         in_flight, slots = self.running.in_flight, self.free_slots()
-        is_any_held = bool(self.running.held)
-        if not is_any_held and not self.rounds.has_work(in_flight=in_flight, slots=slots):
+        if not self.running.held and not self.rounds.has_work(in_flight=in_flight, slots=slots):
             return False
-        beside = self.running.begin() if is_any_held else None
-        await self._carry_out(self.rounds.run(in_flight=in_flight, slots=slots, beside=beside))
+        await self._carry_out(self._round(in_flight, slots))
         return True
+
+    async def _round(self, in_flight: int, slots: int) -> None:
+        beside = self.running.begin() if self.running.held else None
+        await self.rounds.run(in_flight=in_flight, slots=slots, beside=beside)
+        if not any(queue.ends or queue.has_more for queue in self.rounds.queues):
+            await self.running.begin()  # no trip is sure to follow: a lone job starts at once
 
     async def _carry_out(self, work: Coroutine[Any, Any, None]) -> None:
         self.round = asyncio.get_running_loop().create_task(work)
