@@ -118,6 +118,11 @@ class Lock:
         object.__setattr__(self, "on_busy", on_busy)
         object.__setattr__(self, "wait_s", span(wait))
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether a job waits in its slot."""
+        return self.on_busy == "wait" and self.wait_s > 0
+
     def check(self, parameters: Iterable[str]) -> None:
         """Refuse a name with a field that is none of the task's parameters.
 

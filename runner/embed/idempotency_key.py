@@ -125,13 +125,14 @@ class IdempotencyKey:
 
     async def _serve(self, effect: Effect, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         holds = effect.holds
-        held = holds.add(f"once:{effect.digest}", effect.owner, None, running=asyncio.current_task())
+        effect.running = asyncio.current_task()
+        holds.add(effect)
         scope["runner.once"] = effect.once
         answer = _Answer(effect, send, self._max_answer)
         try:
             await self._app(scope, _again(body, receive), answer.take)
         finally:
-            if holds.drop(held) and not answer.is_stored:
+            if holds.drop(effect) and not answer.is_stored:
                 await effect.abandon()
 
     def _effect(self, scope: Scope, body: bytes, key: str) -> Effect:

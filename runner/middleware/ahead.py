@@ -59,34 +59,38 @@ async def ask_ahead(holds: Holds, asking: Sequence[Asking]) -> None:
     """
     depth = 0
     while asking:
-        by_verb: dict[Verb, list[tuple[Asking, Question]]] = {"lock": [], "begin": []}
+        by_verb: dict[Verb, tuple[list[Asking], list[Question]]] = {"lock": ([], []), "begin": ([], [])}
         for each in asking:
             attempt, asks = each
-            if depth < len(asks):
-                try:
-                    question = asks[depth].question(attempt, holds)
-                except InvalidArguments:  # the middleware finds the same, and says so
-                    continue
-                by_verb[question.verb].append((each, question))
-        going = await asyncio.gather(*(_ask(holds, verb, some) for verb, some in by_verb.items() if some))
+            try:
+                question = asks[depth].question(attempt, holds)
+            except InvalidArguments:  # the middleware finds the same, and says so
+                continue
+            some, questions = by_verb[question.verb]
+            some.append(each)
+            questions.append(question)
+        calls = [_ask(holds, verb, depth, *asked) for verb, asked in by_verb.items() if asked[0]]
+        going = [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
         asking = [each for some in going for each in some]
         depth += 1
 
 
-async def _ask(holds: Holds, verb: Verb, asked: Sequence[tuple[Asking, Question]]) -> list[Asking]:
-    """Ask one script for several; gives those who go on from its answer."""
+async def _ask(
+    holds: Holds, verb: Verb, depth: int, asking: Sequence[Asking], questions: Sequence[Question]
+) -> list[Asking]:
+    """Ask one script for several; gives those who go on from its answer, to what else they have to ask."""
     try:
-        answers = await holds.scripts.ask(verb, [question.entry for _, question in asked])
+        answers = await holds.scripts.ask(verb, [question.entry for question in questions])
     except (ServerError, *TROUBLE):
         return []
     going: list[Asking] = []
-    for (each, question), answer in zip(asked, answers, strict=True):
-        attempt = each[0]
-        if attempt.ahead is None:
+    for each, question, answer in zip(asking, questions, answers, strict=True):
+        attempt, asks = each
+        if depth == 0:
             attempt.ahead = [question]
         else:
             attempt.ahead.append(question)
-        if question.hear(answer):
+        if question.hear(answer) and depth + 1 < len(asks):
             going.append(each)
     return going
 

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
 
-from ..wire.coalesce import fitting
+from ..wire.coalesce import MAX_BATCH, fitting
 from ..wire.effects import EffectEnd, EffectScripts, LockGive, Verdict, size_of_end
 from ..wire.keys import Layout
 
@@ -58,9 +58,8 @@ class Endings:
 
     def before_outcomes(self) -> Awaitable[None] | None:
         """Send what goes ahead of outcomes; gives what to await before they are sent, or None."""
-        for give in self.gives:
-            self._scripts.release.post(give)
-        self.gives.clear()
+        if self.gives:
+            self._give()
         if not self.ends or (self._is_sure and self._went_ahead()):
             return None
         return self.write()
@@ -93,13 +92,26 @@ class Endings:
     def _went_ahead(self) -> bool:
         if self._writing.locked() or fitting(self.ends, size_of_end) < len(self.ends):
             return False
-        reply = self._scripts.send(self.ends)
+        reply = self._scripts.send_ends(self.ends)
         if not isinstance(reply, asyncio.Future):  # a pool's: nobody knows in which order
             reply.close()
             return False
         reply.add_done_callback(partial(self._note, self.ends))
         self.ends = []
         return True
+
+    def _give(self) -> None:
+        gives, self.gives = self.gives, []
+        for first in range(0, len(gives), MAX_BATCH):
+            some = gives[first : first + MAX_BATCH]
+            reply = asyncio.ensure_future(self._scripts.send_gives(some))
+            reply.add_done_callback(partial(self._give_again, some))
+
+    def _give_again(self, gives: Sequence[LockGive], reply: "asyncio.Future[Any]") -> None:
+        """Give up what was refused, as without the script; if it is refused again, the lease ends it."""
+        if reply.cancelled() or reply.exception() is not None:
+            for give in gives:
+                self._scripts.release.post(give)
 
     def _note(self, ends: list[EffectEnd], reply: "asyncio.Future[Any]") -> None:
         if not reply.cancelled() and reply.exception() is None:

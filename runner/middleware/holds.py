@@ -9,7 +9,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,7 @@ from ..errors import LeaseLost
 from ..job import Attempt
 from ..outcome import Outcome, Retrying, Snoozed
 from ..wire.bell import Bell
-from ..wire.effects import EffectScripts
+from ..wire.effects import EffectScripts, owner_of
 from ..wire.keys import Layout
 from .endings import Endings
 
@@ -28,25 +27,25 @@ GRID_S = 0.25
 """Waiters look at common moments, so that their looks travel in one call."""
 
 
-@dataclass(slots=True, eq=False)
 class Held:
-    """Something held.
+    """Something that is, or may come to be, held for an attempt.
 
     Attributes:
+        holds: where it is kept.
         key: of the lock or record, without the prefix.
         owner: who holds it, as the scripts know it.
         attempt: for whom; renewed no longer once that is over.
         running: cancelled when it is lost; None: what carries the attempt is.
-        fence: of a lock.
         is_lost: somebody else may have it.
     """
 
-    key: str
-    owner: str
-    attempt: Attempt | None
-    running: asyncio.Task[Any] | None
-    fence: int = 0
-    is_lost: bool = False
+    __slots__ = ("attempt", "holds", "is_lost", "key", "owner", "running")
+
+    def __init__(self, holds: "Holds", key: str, attempt: Attempt) -> None:
+        self.holds, self.key, self.attempt = holds, key, attempt
+        self.owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
+        self.running: asyncio.Task[Any] | None = None
+        self.is_lost = False
 
     def judge(self, outcome: Outcome) -> Outcome:
         """Give the outcome of a call that was cancelled for losing this: it comes back, no attempt spent."""
@@ -106,20 +105,11 @@ class Holds:
         """Give what this owner holds under a key, or None."""
         return self._held.get((key, owner))
 
-    def add(
-        self,
-        key: str,
-        owner: str,
-        attempt: Attempt | None,
-        fence: int = 0,
-        running: asyncio.Task[Any] | None = None,
-    ) -> Held:
+    def add(self, held: Held) -> None:
         """Renew from now on what was taken; if it gets lost, cancel what runs under it: see Held."""
-        held = Held(key, owner, attempt, running, fence)
-        self._held[key, owner] = held
+        self._held[held.key, held.owner] = held
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._lease_s / 3, self._tick)
-        return held
 
     def drop(self, held: Held) -> bool:
         """Renew it no longer; False when it was lost before."""
@@ -148,7 +138,7 @@ class Holds:
 
     def _tick(self) -> None:
         self._timer = None
-        live = [held for held in self._held.values() if held.attempt is None or not held.attempt.is_over]
+        live = [held for held in self._held.values() if not held.attempt.is_over]
         if live and self._renewing is None:
             self._renewing = asyncio.get_running_loop().create_task(self._renew(live))
         elif self._held:
@@ -175,9 +165,7 @@ class Holds:
             return
         held.is_lost = True
         logger.warning("lost %s to somebody else; what ran under it is cancelled", held.key)
-        running = held.running
-        if running is None and held.attempt is not None:
-            running = self._carrier_of(held.attempt)
+        running = held.running or self._carrier_of(held.attempt)
         if running is not None:
             running.cancel(LeaseLost.__name__)
 

@@ -27,17 +27,17 @@ from ..errors import (
 )
 from ..job import Attempt
 from ..wire import codec
-from ..wire.effects import BeginAnswer, BeginAsk, Verb, owner_of
-from .holds import Holds
+from ..wire.effects import BeginAnswer, BeginAsk, Verb
+from .holds import Held, Holds
 from .lock import busy_s
 
 logger = logging.getLogger("runner.middleware")
 
-_UNASKED = (b"", b"")
+UNASKED = (b"", b"")
 
 
-class Effect:
-    """Which effect, for whom.
+class Effect(Held):
+    """Which effect, for whom; held from when it was begun.
 
     Args:
         holds: where records are begun and kept.
@@ -47,21 +47,19 @@ class Effect:
         ttl_ms: how long done and failed are remembered.
 
     Attributes:
-        owner: names the attempt to the scripts.
         entry: what is asked, by ``begin`` or ahead of the call.
         answer: to it; it has to come before ``once``.
     """
 
-    __slots__ = ("_once", "answer", "attempt", "digest", "entry", "fingerprint", "holds", "owner", "ttl_ms")
+    __slots__ = ("_once", "answer", "digest", "entry", "fingerprint", "ttl_ms")
 
     verb: Verb = "begin"
 
     def __init__(self, holds: Holds, attempt: Attempt, digest: str, fingerprint: str, ttl_ms: int) -> None:
-        self.holds, self.attempt, self.digest, self.fingerprint = holds, attempt, digest, fingerprint
-        self.ttl_ms = ttl_ms
-        self.owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
+        super().__init__(holds, "once:" + digest, attempt)
+        self.digest, self.fingerprint, self.ttl_ms = digest, fingerprint, ttl_ms
         self.entry: BeginAsk = (digest, fingerprint, self.owner)
-        self.answer: BeginAnswer = _UNASKED
+        self.answer: BeginAnswer = UNASKED
         self._once: Once | None = None
 
     @property
@@ -79,7 +77,7 @@ class Effect:
         Raises:
             ServerError: nothing is known; if it was begun all the same, the next attempt finds it.
         """
-        if self.answer is _UNASKED:
+        if self.answer is UNASKED:
             await self._ask()
         if self.answer[0] == b"busy" and wait_s > 0:
             await self.holds.wait(f"once {self.digest}", self._ask, wait_s)
@@ -201,8 +199,8 @@ async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenera
             raise Snooze(busy_s(effect.attempt), reason=f"{what} is in progress in job {holder}")
         case _:
             once = effect.once
-    key, running = f"once:{effect.digest}", asyncio.current_task()
-    held = effect.holds.add(key, effect.owner, effect.attempt, running=running)
+    effect.running = asyncio.current_task()
+    effect.holds.add(effect)
     try:
         yield once
         if not once.done:
@@ -211,11 +209,11 @@ async def idempotent(effect: Effect, *, what: str, wait_s: float) -> AsyncGenera
         await effect.end("F", error_bytes(error))
         raise
     except asyncio.CancelledError:
-        if held.is_lost and not effect.attempt.cancel_reason:
+        if effect.is_lost and not effect.attempt.cancel_reason:
             raise Snooze(1, reason=f"{what} was lost") from None
         raise
     finally:
-        if effect.holds.drop(held) and not once.done:
+        if effect.holds.drop(effect) and not once.done:
             effect.leave()
 
 

@@ -5,14 +5,13 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from ..arguments import Parameters
 from ..effects import SKIPPED, Lock, checked_name
 from ..errors import InvalidArguments, ServerError, Snooze
 from ..job import Attempt
 from ..outcome import Dead, Lost, Outcome, Snoozed, Succeeded
-from ..wire.effects import LockAnswer, LockAsk, Verb, owner_of
+from ..wire.effects import LockAnswer, LockAsk, Verb
 from .chain import CallNext
 from .holds import Held, Holds
 
@@ -21,59 +20,56 @@ BUSY_LONGEST_S = 30.0
 """A snoozed job looks again after 1, 2, 4 … 30 s, with jitter."""
 
 
-class LockQuestion:
-    """Asks for a lock, for one attempt; see ``ahead``."""
+class HeldLock(Held):
+    """A lock for one attempt, from the asking on; see ``ahead``.
 
-    __slots__ = ("entry", "fence", "holds")
+    Args:
+        holds: where it is kept while it is held.
+        attempt: for whom.
+        name: of the lock.
+        may_wait: whether a place in the line will do.
+
+    Attributes:
+        name: of the lock.
+        entry: what is asked.
+        fence: as text; None: not asked yet; empty: it is busy.
+    """
+
+    __slots__ = ("entry", "fence", "name")
 
     verb: Verb = "lock"
 
     def __init__(self, holds: Holds, attempt: Attempt, name: str, *, may_wait: bool) -> None:
-        self.holds = holds
-        owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
-        self.entry: LockAsk = (name, owner, 1 if may_wait else 0)
-        self.fence: bytes | None = None  # not asked yet; b"": it is busy
+        super().__init__(holds, "lock:" + name, attempt)
+        self.name = name
+        self.entry: LockAsk = (name, self.owner, 1 if may_wait else 0)
+        self.fence: bytes | None = None
 
     def hear(self, answer: LockAnswer) -> bool:
         """Keep the fence; without one the call does not go on from here."""
         self.fence = answer if isinstance(answer, bytes) else b""
         return self.fence != b""
 
-    def held(self, attempt: Attempt, running: asyncio.Task[Any] | None = None) -> Held | None:
-        """Give the lock as something held from now on; None while it is not ours."""
-        if not self.fence:
-            return None
-        return self.holds.add("lock:" + self.entry[0], self.entry[1], attempt, int(self.fence), running)
-
     def undo(self) -> None:
         """Give the lock back, or the place in line."""
-        self.holds.scripts.release.post(self.entry[:2])
+        self.holds.scripts.release.post((self.name, self.owner))
 
 
-async def take(
-    question: LockQuestion, attempt: Attempt, *, wait_s: float, running: asyncio.Task[Any] | None = None
-) -> Held | None:
-    """Take a lock, waiting in line for it at most so long; None when it is busy.
-
-    Args:
-        question: which; asked now unless it has been.
-        attempt: for whom.
-        wait_s: longest wait.
-        running: cancelled when the lock is lost; None: what carries the attempt is.
+async def take(lock: HeldLock, *, wait_s: float) -> bool:
+    """Take a lock, waiting in line for it at most so long; False when it is busy.
 
     Raises:
         ServerError: nothing was taken, or what was taken falls free with its lease.
     """
-    holds, (name, owner, _) = question.holds, question.entry
     try:
-        if question.fence is None:
-            question.hear(await holds.scripts.lock.put(question.entry))
-        if not question.fence and wait_s > 0:
-            question.fence = await _wait_in_line(holds, name, owner, wait_s)
+        if lock.fence is None:
+            lock.hear(await lock.holds.scripts.lock.put(lock.entry))
+        if not lock.fence and wait_s > 0:
+            lock.fence = await _wait_in_line(lock.holds, lock.name, lock.owner, wait_s)
     except BaseException:
-        question.undo()
+        lock.undo()
         raise
-    return question.held(attempt, running)
+    return lock.fence != b""
 
 
 async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> bytes:
@@ -91,31 +87,30 @@ async def _wait_in_line(holds: Holds, name: str, owner: str, wait_s: float) -> b
     return fence
 
 
-def give_back(holds: Holds, held: Held, *, with_outcome: bool = False) -> None:
+def give_back(holds: Holds, lock: HeldLock, *, with_outcome: bool = False) -> None:
     """Free a lock, now or with the outcome of its job; it goes straight to whoever has waited longest."""
-    if not holds.drop(held):
+    if not holds.drop(lock):
         return
-    give = (held.key[len("lock:") :], held.owner)
     if with_outcome:
-        holds.endings.gives.append(give)
+        holds.endings.gives.append((lock.name, lock.owner))
     else:
-        holds.scripts.release.post(give)
+        lock.undo()
 
 
 @asynccontextmanager
 async def locked(holds: Holds, attempt: Attempt, name: str, wait_s: float) -> AsyncGenerator[int, None]:
     """Hold a lock around a block of a task; gives its fence. See ``Context.lock``."""
-    key = f"lock:{checked_name(name)}"
-    owner = owner_of(attempt.token, attempt.fence, attempt.job_id)
-    if (outer := holds.get(key, owner)) is not None:
-        yield outer.fence
+    held = HeldLock(holds, attempt, checked_name(name), may_wait=wait_s > 0)
+    outer = holds.get(held.key, held.owner)
+    if isinstance(outer, HeldLock):
+        yield int(outer.fence or 0)
         return
-    question = LockQuestion(holds, attempt, name, may_wait=wait_s > 0)
-    held = await take(question, attempt, wait_s=wait_s, running=asyncio.current_task())
-    if held is None:
+    held.running = asyncio.current_task()
+    if not await take(held, wait_s=wait_s):
         raise Snooze(busy_s(attempt), reason=f"lock {name} is busy")
+    holds.add(held)
     try:
-        yield held.fence
+        yield int(held.fence or 0)
     except asyncio.CancelledError:
         if held.is_lost and not attempt.cancel_reason:
             raise Snooze(1, reason=f"lock {name} was lost") from None
@@ -142,7 +137,7 @@ class OneAtATime:
     lock: Lock
     parameters: Parameters
 
-    def question(self, attempt: Attempt, holds: Holds) -> LockQuestion:
+    def question(self, attempt: Attempt, holds: Holds) -> HeldLock:
         """Give what to ask for an attempt.
 
         Raises:
@@ -150,22 +145,22 @@ class OneAtATime:
         """
         named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
         name = self.lock.name_for(attempt.task, named)
-        return LockQuestion(holds, attempt, name, may_wait=self._wait_s > 0)
+        return HeldLock(holds, attempt, name, may_wait=self.lock.may_wait)
 
     async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
         holds: Holds = attempt.ctx["effects"].holds
         try:
-            question: LockQuestion = attempt.ahead.pop(0) if attempt.ahead else self.question(attempt, holds)
-            held = question.held(attempt) or await take(question, attempt, wait_s=self._wait_s)
+            held: HeldLock = attempt.ahead.pop(0) if attempt.ahead else self.question(attempt, holds)
+            if not held.fence and not await take(held, wait_s=self._wait_s):
+                return self._busy(attempt, held.name)
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
         except ServerError as error:
             return Snoozed(1000, str(error))
-        if held is None:
-            return self._busy(attempt, question.entry[0])
+        holds.add(held)
         outcome: Outcome | None = None
         try:
-            attempt.ctx["lock_fence"] = held.fence
+            attempt.ctx["lock_fence"] = int(held.fence or 0)
             outcome = held.judge(await call_next(attempt))
             return outcome
         finally:
@@ -174,7 +169,7 @@ class OneAtATime:
 
     @property
     def _wait_s(self) -> float:
-        return self.lock.wait_s if self.lock.on_busy == "wait" else 0.0
+        return self.lock.wait_s if self.lock.may_wait else 0.0
 
     def _busy(self, attempt: Attempt, name: str) -> Outcome:
         if self.lock.on_busy == "skip":

@@ -45,8 +45,9 @@ class OnceForKey:
     async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
         holds: Holds = attempt.ctx["effects"].holds
         try:
-            effect = attempt.ahead.pop(0) if attempt.ahead else self.question(attempt, holds)
-            word, _ = await effect.begin(wait_s=self.idempotency.wait_s)
+            effect: Effect = attempt.ahead.pop(0) if attempt.ahead else self.question(attempt, holds)
+            if (word := effect.answer[0]) != b"new":
+                word, _ = await effect.begin(wait_s=self.idempotency.wait_s)
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
         except ServerError as error:
@@ -54,11 +55,11 @@ class OnceForKey:
         if word != b"new" and (known := _known(effect)) is not None:
             return known
         attempt.ctx["effect"] = effect
-        held = holds.add("once:" + effect.digest, effect.owner, attempt)
+        holds.add(effect)
         outcome: Outcome | None = None
         is_ended = False
         try:
-            outcome = held.judge(await call_next(attempt))
+            outcome = effect.judge(await call_next(attempt))
             if type(outcome) is Succeeded:
                 await effect.end_with_job("D", _result_bytes(outcome.result))
                 is_ended = True
@@ -67,7 +68,7 @@ class OnceForKey:
                 is_ended = True
             return outcome
         finally:
-            if holds.drop(held) and not is_ended and type(outcome) is not Lost:
+            if holds.drop(effect) and not is_ended and type(outcome) is not Lost:
                 effect.leave()
 
 

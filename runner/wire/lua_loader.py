@@ -5,13 +5,15 @@ A script's header names its keys and arguments in order, one a line:
     -- KEYS  queue     zset  job id -> due at (ms)
     -- ARGV  limit     int   at most this many jobs
     -- ARGV  entries   rest  id, token; repeated
+    -- ARGV  asks      pack  name, owner; repeated
     -- USES  now bury
 
 From it the loader puts in front of the file: the shared functions of ``lua/lib`` that USES names, in that
 order, ``local queue = KEYS[1]`` and ``local limit = tonumber(ARGV[1])`` (``str`` stays text), and for
-``rest`` a function ``entries(i)`` with ``entries_n``. So no body ever writes an index, and the Python
-side gets the same order from the same lines. ``FLAGS none`` makes the server refuse the script whole when
-memory is full; all others run.
+``rest`` a function ``entries(i)`` with ``entries_n``, for ``pack`` a table ``asks`` out of one argument in
+msgpack: text and numbers, no bytes, which the server's decoder does not know. So no body ever writes an
+index, and the Python side gets the same order from the same lines. ``FLAGS none`` makes the server refuse the
+script whole when memory is full; all others run.
 """
 
 import hashlib
@@ -23,7 +25,7 @@ from importlib.resources.abc import Traversable
 
 _LINE = re.compile(r"^-- (KEYS|ARGV|USES|FLAGS)\b *(.*)$")
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_KINDS = ("int", "str", "rest")
+_KINDS = ("int", "str", "pack", "rest")
 _LUA = resources.files(__name__.rpartition(".")[0]) / "lua"
 
 
@@ -141,6 +143,8 @@ def _locals(header: _Header) -> list[str]:
         if kind == "rest":
             lines.append(f"local {name}_n = #ARGV - {i - 1}")
             lines.append(f"local function {name}(i) return ARGV[i + {i - 1}] end")
+        elif kind == "pack":
+            lines.append(f"local {name} = cmsgpack.unpack(ARGV[{i}])")
         elif kind == "int":
             lines.append(f"local {name} = tonumber(ARGV[{i}])")
         else:

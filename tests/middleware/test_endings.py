@@ -129,7 +129,24 @@ async def test_a_lock_is_given_back_in_the_trip_of_the_outcomes(link: Link, redi
     worker = Worker(link)
     fence = await worker.scripts.lock.put(("door", OWNER, 0))
     worker.endings.gives.append(("door", OWNER))
+    await redis.script_load(load("lock_release").source)
     assert isinstance(fence, bytes)
     assert worker.endings.before_outcomes() is None
     await link.execute("PING")
     assert OWNER.encode() not in await redis.get("runner:lock:door")
+
+
+async def test_a_lock_whose_release_was_refused_is_given_back_all_the_same(
+    link: Link, redis: Redis, wait_until: Any
+) -> None:
+    """The server has lost the script: those in line need not wait for the lease."""
+    worker = Worker(link)
+    await worker.scripts.lock.put(("door", OWNER, 0))
+    worker.endings.gives.append(("door", OWNER))
+    await redis.script_flush()
+    assert worker.endings.before_outcomes() is None
+
+    async def is_free() -> bool:
+        return OWNER.encode() not in await redis.get("runner:lock:door")
+
+    await wait_until(is_free, "the lock is free")

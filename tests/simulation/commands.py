@@ -115,6 +115,13 @@ def mset(db: Keyspace, *pairs: bytes) -> Ok:
     return OK
 
 
+def msetnx(db: Keyspace, *pairs: bytes) -> int:
+    if exists(db, *pairs[::2]):
+        return 0
+    mset(db, *pairs)
+    return 1
+
+
 def decr(db: Keyspace, key: bytes) -> int:
     value = integer(db.get(key, bytes) or b"0") - 1
     db.values[key], db.changed[key] = b"%d" % value, None
@@ -270,6 +277,7 @@ COMMANDS: dict[bytes, Any] = {
         "psetex": psetex,
         "setnx": setnx,
         "mset": mset,
+        "msetnx": msetnx,
         "decr": decr,
         "strlen": strlen,
         "getrange": getrange,

@@ -85,7 +85,8 @@ class Lua:
         return command
 
     def _unpacked(self, text: bytes) -> Any:
-        return self._table(messagepack.unpack(text))
+        found = messagepack.unpack(text)
+        return self._table([self._table(each) if type(each) is list else each for each in found])
 
     def run(
         self, source: bytes, keys: Sequence[bytes], arguments: Sequence[bytes], keyspace: Keyspace

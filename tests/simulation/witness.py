@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from runner.wire.keys import Keys
 from runner.wire.lua_loader import Script, load
 
@@ -163,9 +165,9 @@ class Witness:
         if len(live) > GATE:
             self._blame(f"{len(live)} jobs have live leases under a gate of {GATE}: {sorted(live)}")
 
-    def _lock_acquire(self, named: dict[str, bytes], rest: list[bytes], reply: list[Any]) -> None:
+    def _lock_acquire(self, named: dict[str, bytes], _: list[bytes], reply: list[Any]) -> None:
         now = self._now_ms()
-        for (name, owner, _), fence in zip(_groups(rest, 3), reply, strict=True):
+        for (name, owner, _), fence in zip(_packed(named["asks"], 3), reply, strict=True):
             key = b"lock:" + name
             if key in self.locks and _later(owner, self.locks[key][0]):
                 del self.locks[key]  # whoever asks has the job now: the lock is free, for those in line too
@@ -178,26 +180,26 @@ class Witness:
             self._blame(f"{key!r} was given to {owner!r} while {held[0]!r} has it for {held[1] - now} ms")
         self.locks[key] = (owner, now + lease_ms)
 
-    def _lock_release(self, _: dict[str, bytes], rest: list[bytes], reply: list[int]) -> None:
-        for (name, owner), verdict in zip(_groups(rest, 2), reply, strict=True):
+    def _lock_release(self, named: dict[str, bytes], _: list[bytes], reply: list[int]) -> None:
+        for (name, owner), verdict in zip(_packed(named["gives"], 2), reply, strict=True):
             if verdict and self.locks.get(b"lock:" + name, (b"", 0))[0] == owner:
                 del self.locks[b"lock:" + name]
 
-    def _keep_held(self, named: dict[str, bytes], rest: list[bytes], reply: list[int]) -> None:
-        for (key, owner), verdict in zip(_groups(rest, 2), reply, strict=True):
+    def _keep_held(self, named: dict[str, bytes], _: list[bytes], reply: list[int]) -> None:
+        for (key, owner), verdict in zip(_packed(named["holds"], 2), reply, strict=True):
             if verdict and key.startswith(b"lock:"):
                 self._hold(key, owner, self._now_ms(), int(named["lease_ms"]))
 
-    def _idempotency_begin(self, _: dict[str, bytes], rest: list[bytes], reply: list[Any]) -> None:
+    def _idempotency_begin(self, named: dict[str, bytes], _: list[bytes], reply: list[Any]) -> None:
         words = {place: word for place, word, _data in _groups(reply, 3)}
-        for place, (digest, _fp, owner) in enumerate(_groups(rest, 3)):
+        for place, (digest, _fp, owner) in enumerate(_packed(named["asks"], 3)):
             if words.get(place, b"new") in (b"new", b"recover") and digest in self.done:
                 self._blame(f"the effect {digest[:8]!r} is done, and {owner!r} was told to make it")
 
-    def _idempotency_finish(self, _: dict[str, bytes], rest: list[bytes], reply: list[int]) -> None:
+    def _idempotency_finish(self, named: dict[str, bytes], _: list[bytes], reply: list[int]) -> None:
         self.done.update(
             end[0]
-            for end, verdict in zip(_groups(rest, 5), reply, strict=True)
+            for end, verdict in zip(_packed(named["ends"], 4), reply, strict=True)
             if verdict == 1 and end[2] == b"D"
         )
 
@@ -207,6 +209,12 @@ class Witness:
 
 def _groups(flat: list[Any], size: int) -> Iterator[list[Any]]:
     return (flat[at : at + size] for at in range(0, len(flat), size))
+
+
+def _packed(argument: bytes, size: int) -> Iterator[list[Any]]:
+    """Give what one argument carries, its texts as the bytes that all others are."""
+    flat = [each.encode() if isinstance(each, str) else each for each in msgspec.msgpack.decode(argument)]
+    return _groups(flat, size)
 
 
 def _arguments(script: Script, command: list[bytes]) -> tuple[dict[str, bytes], list[bytes]]:

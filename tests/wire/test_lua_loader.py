@@ -66,7 +66,7 @@ async def test_a_line_of_an_error_leads_to_the_file(redis: Any) -> None:
         ("-- KEYS", "KEYS takes a name and a kind"),
         ("-- KEYS  Queue-Key  zset", "KEYS takes a name and a kind"),
         ("-- ARGV  limit", "ARGV takes a name and a kind"),
-        ("-- ARGV  limit  float  a number", "an argument is one of int, str, rest"),
+        ("-- ARGV  limit  float  a number", "an argument is one of int, str, pack, rest"),
         ("-- ARGV  queue  str  the same again", "the name 'queue' is taken"),
         ("-- ARGV  word  str  the same again", "the name 'word' is taken"),
         ("-- KEYS  queue  zset  the same again", "the name 'queue' is taken"),

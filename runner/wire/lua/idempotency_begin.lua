@@ -5,7 +5,7 @@
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  lease_ms  int   the record is the owner's so long unless renewed
 -- ARGV  bell      str   channel of the caller, to be told when a busy record ends
--- ARGV  asks      rest  digest, fingerprint, owner; repeated, at most 500
+-- ARGV  asks      pack  digest, fingerprint, owner; repeated, at most 500
 --
 -- runner:once:<digest> STRING, msgpack: owner "token fence id" or '', held until ms or '', state, fingerprint, data, bells
 --   P in progress   no TTL      data: what steps recorded
@@ -17,11 +17,16 @@
 -- GIVES recover steps; done result; failed error; conflict fingerprint; busy "ms-of-lease-left id-of-holder"
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(1) an ask
--- USES  now text supersedes opened
+-- USES  now text supersedes fresh opened
 local at = now(now_ms)
-local till, answers, keys = text(at + lease_ms), {}, {}
-for i = 1, asks_n, 3 do
-  keys[#keys + 1] = ours .. 'once:' .. asks(i)
+local till, answers, keys, news = text(at + lease_ms), {}, {}, {}
+for i = 1, #asks, 3 do
+  local key = ours .. 'once:' .. asks[i]
+  keys[#keys + 1] = key
+  news[#news + 1], news[#news + 2] = key, cmsgpack.pack(asks[i + 2], till, 'P', asks[i + 1], '', '')
+end
+if fresh(keys, news) then
+  return answers
 end
 local get, put, write = opened(keys)
 local settled = { D = 'done', F = 'failed' }
@@ -52,9 +57,9 @@ local function answer(n, value, fingerprint, owner)
 end
 
 for n = 1, #keys do
-  local fingerprint, owner, value = asks(n * 3 - 1), asks(n * 3), get(n)
+  local fingerprint, owner, value = asks[n * 3 - 1], asks[n * 3], get(n)
   if not value then
-    put(n, cmsgpack.pack(owner, till, 'P', fingerprint, '', ''))
+    put(n, news[n * 2])
   else
     local word, said = answer(n, value, fingerprint, owner)
     if word then

@@ -4,7 +4,7 @@
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  lease_ms  int   a lock, or a place in the line, is kept so long unless renewed
 -- ARGV  bell      str   channel of the caller, to be told of a lock handed to it
--- ARGV  asks      rest  name, owner, 1 to wait in line or 0; repeated, at most 500
+-- ARGV  asks      pack  name, owner, 1 to wait in line or 0; repeated, at most 500
 --
 -- runner:lock:<name> STRING, msgpack: owner "token fence id" or '', held until ms, fence, 1 if somebody waits or ''.
 -- runner:lock:<name> It never expires: neither does the fence.
@@ -16,8 +16,8 @@
 -- USES  now text supersedes opened heir rise
 local at, at_us = now(now_ms)
 local till, answers, keys = text(at + lease_ms), {}, {}
-for i = 1, asks_n, 3 do
-  keys[#keys + 1] = ours .. 'lock:' .. asks(i)
+for i = 1, #asks, 3 do
+  keys[#keys + 1] = ours .. 'lock:' .. asks[i]
 end
 local get, put, write = opened(keys)
 
@@ -55,9 +55,9 @@ end
 
 local first = text(at_us)
 for n = 1, #keys do
-  local owner, value = asks(n * 3 - 1), get(n)
+  local owner, value = asks[n * 3 - 1], get(n)
   if value then
-    answers[n] = contend(n, value, asks(n * 3 - 2), owner, asks(n * 3) == '1')
+    answers[n] = contend(n, value, asks[n * 3 - 2], owner, asks[n * 3] == 1)
   else
     put(n, cmsgpack.pack(owner, till, first, ''))
     answers[n] = first

@@ -3,15 +3,15 @@
 -- KEYS  ours      str   prefix of our keys
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  lease_ms  int   how long the next holder has it unless it renews
--- ARGV  gives     rest  name, owner; repeated, at most 500
+-- ARGV  gives     pack  name, owner; repeated, at most 500
 -- GIVES one number a lock: 1 released, 0 the caller did not hold it (any more): the lock is left as it is
 -- FAILS nothing
 -- COST  O(log waiters) a lock
 -- USES  now text opened heir rise
 local at, at_us = now(now_ms)
 local till, answers, keys = text(at + lease_ms), {}, {}
-for i = 1, gives_n, 2 do
-  keys[#keys + 1] = ours .. 'lock:' .. gives(i)
+for i = 1, #gives, 2 do
+  keys[#keys + 1] = ours .. 'lock:' .. gives[i]
 end
 local get, put, write = opened(keys)
 
@@ -25,7 +25,7 @@ local function hand_over(n, name, fence)
 end
 
 for n = 1, #keys do
-  local name, owner, value = gives(n * 2 - 1), gives(n * 2), get(n)
+  local name, owner, value = gives[n * 2 - 1], gives[n * 2], get(n)
   local holder, fence, queued, _ = '', '0', ''
   if value then
     holder, _, fence, queued = cmsgpack.unpack(value)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
+from runner.wire.effects import EffectEnd, packed, packed_ends
 from runner.wire.scripts import run_script
 
 LEASE_MS = 1000
@@ -121,26 +122,28 @@ class Cache(RuleBasedStateMachine):
     @rule(key=keys, fingerprint=prints, owner=owners, times=repeats)
     def begin(self, key: str, fingerprint: str, owner: tuple[str, int], times: int) -> None:
         for _ in range(times):
-            asked = ("idempotency_begin", self.model.now, LEASE_MS, "bell", key, fingerprint, word(owner))
+            asks = packed([(key, fingerprint, word(owner))])
+            asked = ("idempotency_begin", self.model.now, LEASE_MS, "bell", asks)
             word_and_text = self.model.begin(key, fingerprint, owner)
             assert self.call(*asked) == ([] if word_and_text == (b"new", b"") else [0, *word_and_text])
 
     @rule(key=keys, owner=owners, data=blobs, times=repeats)
     def step(self, key: str, owner: tuple[str, int], data: bytes, times: int) -> None:
         for _ in range(times):
-            given = self.call("idempotency_step", key, word(owner), data)
+            given = self.call("idempotency_step", packed([(key, word(owner))]), data)
             assert given == [self.model.step(key, owner, data)]
 
     @rule(key=keys, owner=owners, state=st.sampled_from("DFUN"), data=blobs, times=repeats)
-    def end(self, key: str, owner: tuple[str, int], state: str, data: bytes, times: int) -> None:
+    def end(self, key: str, owner: tuple[str, int], state: Any, data: bytes, times: int) -> None:
         for _ in range(times):
-            given = self.call("idempotency_finish", key, word(owner), state, TTL_MS, data)
+            end: EffectEnd = (key, word(owner), state, TTL_MS, data)
+            given = self.call("idempotency_finish", *packed_ends([end]))
             assert given == [self.model.end(key, owner, state, data)]
         self.check_ttl(key)
 
     @rule(key=keys, owner=owners)
     def keep(self, key: str, owner: tuple[str, int]) -> None:
-        given = self.call("keep_held", self.model.now, LEASE_MS, f"once:{key}", word(owner))
+        given = self.call("keep_held", self.model.now, LEASE_MS, packed([(f"once:{key}", word(owner))]))
         assert given == [self.model.keep(key, owner)]
 
     @rule(ms=st.integers(1, 1500))
@@ -162,9 +165,11 @@ def test_the_cache_answers_as_its_model(redis_url: str) -> None:
 
 async def test_a_batch_answers_each_entry_as_if_it_came_alone(redis: Redis) -> None:
     """Entries of one call see each other in order: of two for one key the first is new, the second waits."""
-    asks = ("k", "f", "t 1 one", "k", "f", "t 2 two", "k", "g", "t 3 three", "other", "f", "t 4 four")
+    asks = packed(
+        [("k", "f", "t 1 one"), ("k", "f", "t 2 two"), ("k", "g", "t 3 three"), ("other", "f", "t 4 four")]
+    )
     answers = await run_script(
-        redis.execute_command, "idempotency_begin", KEYS, (5_000, LEASE_MS, "bell", *asks)
+        redis.execute_command, "idempotency_begin", KEYS, (5_000, LEASE_MS, "bell", asks)
     )
     assert answers == [1, b"busy", b"1000 one", 2, b"conflict", b"f"]
 
@@ -176,9 +181,13 @@ async def test_whoever_waits_is_told_of_every_end(redis: Redis, state: str) -> N
     await listener.subscribe("bell one", "other")
     for bell, owner in (("none", "t 1 first"), ("other", "t 2 second"), ("other", "t 3 third")):
         await run_script(
-            redis.execute_command, "idempotency_begin", KEYS, (0, LEASE_MS, bell, "k", "f", owner)
+            redis.execute_command,
+            "idempotency_begin",
+            KEYS,
+            (0, LEASE_MS, bell, packed([("k", "f", owner)])),
         )
-    await run_script(redis.execute_command, "idempotency_finish", KEYS, ("k", "t 1 first", state, 1000, "x"))
+    ended = packed_ends([("k", "t 1 first", state, 1000, b"x")])
+    await run_script(redis.execute_command, "idempotency_finish", KEYS, ended)
     await redis.publish("other", "end")
     heard = []
     while (message := await listener.get_message(timeout=30)) and message["data"] != b"end":
@@ -191,7 +200,26 @@ async def test_results_are_opaque_bytes(redis: Redis) -> None:
     """What is stored comes back byte for byte: zero bytes, invalid UTF-8, line ends."""
     data = bytes(range(256))
     run = redis.execute_command
-    await run_script(run, "idempotency_begin", KEYS, (0, LEASE_MS, "b", "k", "f", "t 1 one"))
-    await run_script(run, "idempotency_finish", KEYS, ("k", "t 1 one", "D", 60_000, data))
-    answer = await run_script(run, "idempotency_begin", KEYS, (0, LEASE_MS, "b", "k", "f", "t 2 two"))
+    first, second = (packed([("k", "f", owner)]) for owner in ("t 1 one", "t 2 two"))
+    await run_script(run, "idempotency_begin", KEYS, (0, LEASE_MS, "b", first))
+    ended = packed_ends([("k", "t 1 one", "D", 60_000, data)])
+    await run_script(run, "idempotency_finish", KEYS, ended)
+    answer = await run_script(run, "idempotency_begin", KEYS, (0, LEASE_MS, "b", second))
     assert answer == [0, b"done", data]
+
+
+async def test_a_batch_of_new_keys_with_one_twice_writes_the_first_of_them(redis: Redis) -> None:
+    """Both asked in one call: were the second to overwrite the first, both would make the effect."""
+    asks = packed([("k", "f", "t 1 one"), ("k", "f", "t 2 two")])
+    answers = await run_script(redis.execute_command, "idempotency_begin", KEYS, (5_000, LEASE_MS, "b", asks))
+    assert answers == [1, b"busy", b"1000 one"]
+
+
+@pytest.mark.parametrize("ttl_ms", [1_000, 30_000_000_000, 3_000_000_000_000])
+async def test_round_spans_are_kept_to_the_ms(redis: Redis, ttl_ms: int) -> None:
+    """The server writes 30000000000 as 3e+10, which is no TTL, unless a script says it in full."""
+    run, asks = redis.execute_command, packed([("k", "f", "t 1 one")])
+    await run_script(run, "idempotency_begin", KEYS, (0, LEASE_MS, "b", asks))
+    ended = packed_ends([("k", "t 1 one", "D", ttl_ms, b"x")])
+    assert await run_script(run, "idempotency_finish", KEYS, ended) == [1]
+    assert 0 < await redis.pttl("runner:once:k") <= ttl_ms

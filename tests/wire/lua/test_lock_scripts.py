@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
+from runner.wire.effects import packed
 from runner.wire.scripts import run_script
 
 LEASE_MS = 1000
@@ -105,7 +106,7 @@ class Locks(RuleBasedStateMachine):
     @rule(owner=owners, waits=st.booleans(), times=st.integers(1, 2))
     def ask(self, owner: Owner, waits: bool, times: int) -> None:
         for _ in range(times):
-            (answer,) = self.call("lock_acquire", "bell", "a lock", word(owner), int(waits))
+            (answer,) = self.call("lock_acquire", "bell", packed([("a lock", word(owner), int(waits))]))
             fence = int(answer) if isinstance(answer, bytes) else 0
             assert (fence, 0 if fence else answer) == self.model.ask(owner, waits=waits)
             if fence and (not self.fences or fence != self.fences[-1]):
@@ -115,11 +116,11 @@ class Locks(RuleBasedStateMachine):
     @rule(owner=owners, times=st.integers(1, 2))
     def give(self, owner: Owner, times: int) -> None:
         for _ in range(times):
-            assert self.call("lock_release", "a lock", word(owner)) == [self.model.give(owner)]
+            assert self.call("lock_release", packed([("a lock", word(owner))])) == [self.model.give(owner)]
 
     @rule(owner=owners)
     def keep(self, owner: Owner) -> None:
-        assert self.call("keep_held", "lock:a lock", word(owner)) == [self.model.keep(owner)]
+        assert self.call("keep_held", packed([("lock:a lock", word(owner))])) == [self.model.keep(owner)]
 
     @rule(ms=st.integers(1, 1500))
     def time_passes(self, ms: int) -> None:
@@ -142,16 +143,18 @@ async def test_a_fence_rises_although_the_clock_goes_back(redis: Redis) -> None:
     """Taken anew and handed over: whoever stores by fence must not take the older holder for the newer."""
     run, fences = redis.execute_command, []
     for now_ms, owner in ((9000, "t 1 one"), (7000, "t 2 two"), (5000, "t 3 three")):
-        (fence,) = await run_script(run, "lock_acquire", KEYS, (now_ms, LEASE_MS, "bell", "a", owner, 0))
+        asks = packed([("a", owner, 0)])
+        (fence,) = await run_script(run, "lock_acquire", KEYS, (now_ms, LEASE_MS, "bell", asks))
         fences.append(int(fence))
-        await run_script(run, "lock_release", KEYS, (now_ms, LEASE_MS, "a", owner))
+        await run_script(run, "lock_release", KEYS, (now_ms, LEASE_MS, packed([("a", owner)])))
     assert fences == sorted(set(fences))
 
 
 async def test_locks_of_one_batch_do_not_mix(redis: Redis) -> None:
     """Two asks for one name: one gets it; a name that ends in another's key does not touch it."""
-    asks = ("a", "t 1 one", 0, "a", "t 2 two", 1, "a:waiters", "t 2 two", 0, "b", "t 2 two", 0)
-    answers = await run_script(redis.execute_command, "lock_acquire", KEYS, (5000, LEASE_MS, "bell", *asks))
+    asks = [("a", "t 1 one", 0), ("a", "t 2 two", 1), ("a:waiters", "t 2 two", 0), ("b", "t 2 two", 0)]
+    args = (5000, LEASE_MS, "bell", packed(asks))
+    answers = await run_script(redis.execute_command, "lock_acquire", KEYS, args)
     assert [isinstance(answer, bytes) for answer in answers] == [True, False, True, True]
 
 
@@ -160,8 +163,10 @@ async def test_the_next_in_line_is_told_by_name(redis: Redis) -> None:
     run, listener = redis.execute_command, redis.pubsub()
     await listener.subscribe("bell")
     for owner in ("t 1 one", "t 2 two", "t 3 three"):
-        await run_script(run, "lock_acquire", KEYS, (0, LEASE_MS, "bell", "a", owner, 1))
-    assert await run_script(run, "lock_release", KEYS, (0, LEASE_MS, "a", "t 1 one")) == [1]
+        asks = packed([("a", owner, 1)])
+        await run_script(run, "lock_acquire", KEYS, (0, LEASE_MS, "bell", asks))
+    gives = packed([("a", "t 1 one")])
+    assert await run_script(run, "lock_release", KEYS, (0, LEASE_MS, gives)) == [1]
     await redis.publish("bell", "end")
     heard = []
     while (message := await listener.get_message(timeout=30)) and message["data"] != b"end":
