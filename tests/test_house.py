@@ -19,7 +19,7 @@ LIB_LINES = 40
 
 HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|USES|FLAGS|GIVES|FAILS|COST) +(\S.*)$")
 KEY = re.compile(r"^[a-z_]+ +(zset|hash|str|list|set|stream) +\S")
-ARGUMENT = re.compile(r"^[a-z_]+ +(int|str|rest) +\S")
+ARGUMENT = re.compile(r"^[a-z_]+ +(int|str|pack|rest) +\S")
 EMPTY_NAMES = re.compile(r"(^|_)(utils?|helpers?|managers?|base|common|misc)(_|$)")
 MACHINE = [
     re.compile(r"(?<![\w.:/}$])/(?:home|Users|root|work|opt)/[\w.-]+"),
