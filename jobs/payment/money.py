@@ -34,6 +34,8 @@ _FIRST = "23456"
 _CARD_FIELD = re.compile(
     r"(?:^|[_.-])(?:cvc2?|cvv2?|csc|cid|pan|pin|track[12]?|card_?number|number|security_?code)(?:$|[_.-])"
 )
+_SPELT_CODE = re.compile(r"""(?:cvc|cvv|cvn)2?["']?\s*[=:]\s*["']?\d{3,4}(?!\d)""", re.IGNORECASE)
+"""A security code inside a text, as ``cvc=123`` or ``"cvv2": "1234"``."""
 
 
 def check_amount(amount: Any, name: str = "amount_minor") -> None:
@@ -76,7 +78,7 @@ def spell(amount_minor: int, currency: str) -> str:
 
 
 def refuse_card_data(fields: Iterable[tuple[str, Any]], *, ids: frozenset[str] = frozenset()) -> None:
-    """Refuse card numbers anywhere and fields named like card data, without repeating their values.
+    """Refuse card numbers and security codes anywhere, and fields named like them; repeats no value.
 
     Args:
         fields: names and values, nested as they come.
@@ -98,6 +100,9 @@ def refuse_card_data(fields: Iterable[tuple[str, Any]], *, ids: frozenset[str] =
             str(value), first="23456" if name in ids else ""
         ):
             msg = f"{name}: this looks like a card number; pass the gateway's token"
+            raise ValueError(msg)
+        elif isinstance(value, str) and _SPELT_CODE.search(value):
+            msg = f"{name}: this looks like a card's security code; pass the gateway's token"
             raise ValueError(msg)
 
 

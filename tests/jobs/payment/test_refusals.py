@@ -46,6 +46,20 @@ def test_a_field_of_card_data_is_refused(field):
     assert "987" not in str(caught.value)
 
 
+@pytest.mark.parametrize("source", ["cvc=987", "exp=12/27;CVV2: 9876", '{"cvn":"987"}', "card_cvc = '987'"])
+def test_a_security_code_inside_a_text_is_refused(source):
+    """Whatever the field is called; the value is not repeated."""
+    with pytest.raises(InvalidArguments, match="security code") as caught:
+        process_payment.check(("o-1", 1, "EUR", source), {})
+    assert "987" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["tok_cvc987", "cvc=12345", "cvc_check=pass", "cvv:12"])
+def test_a_text_that_only_mentions_one_is_taken(source):
+    """Three or four digits after the word and a sign: less is no code, and a longer number is none either."""
+    process_payment.check(("o-1", 1, "EUR", source), {})
+
+
 @pytest.mark.parametrize(
     ("task", "args"),
     [
