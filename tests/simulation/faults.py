@@ -59,9 +59,9 @@ def restart(simulation: "Simulation", fault: Fault) -> None:
     if loop is None or worker is None or loop.is_dead or loop.main.done():
         return
     simulation.told_to_restart.add(loop.name)
-    with simulation.world.inside(loop):
-        stop = worker.handle_sig_wait_for_completion if fault.size < 0.7 else worker.handle_sig
-        stop(SIGTERM)
+    simulation.world.enter(loop)
+    stop = worker.handle_sig_wait_for_completion if fault.size < 0.7 else worker.handle_sig
+    stop(SIGTERM)
 
 
 def reset(simulation: "Simulation", fault: Fault) -> None:

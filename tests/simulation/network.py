@@ -125,8 +125,10 @@ class Wire(AbstractConnection):
         """There is no password and one database."""
 
     async def disconnect(self, nowait: bool = False) -> None:
+        """Close; whoever reads learns of it, as from a closed socket."""
         self._is_open = False
         self.hang_up()
+        self._ring()
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         if not self._is_open:

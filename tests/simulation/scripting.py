@@ -62,6 +62,7 @@ class Lua:
 
     def __init__(self) -> None:
         self._lua = lua51.LuaRuntime(encoding=None, unpack_returned_tuples=True, register_eval=False)
+        self._lua.execute(b"collectgarbage('setpause', 400)")  # half of its work was to look at what stays
         self._table = self._lua.table_from
         self.keyspace: Keyspace | None = None
         commands = self._table({name: self._command(function) for name, function in KNOWN.items()})
@@ -73,8 +74,11 @@ class Lua:
         table = self._table
 
         def command(*arguments: Any) -> Any:
-            given = [each if type(each) is bytes else written(each) for each in arguments]
-            reply = function(self.keyspace, *given)
+            for each in arguments:
+                if type(each) is not bytes:
+                    arguments = tuple(e if type(e) is bytes else written(e) for e in arguments)
+                    break
+            reply = function(self.keyspace, *arguments)
             kind = type(reply)
             if kind is bytes or kind is int:
                 return reply

@@ -10,7 +10,6 @@ import random
 import secrets
 import socket
 import uuid
-from asyncio import events
 from collections.abc import Generator
 from datetime import UTC, datetime
 from random import Random
@@ -34,8 +33,7 @@ def seeded(world: World) -> Generator[None]:
             super().__init__(rng.getrandbits(64) if x is None else x)
 
     def now_ms(_: Any) -> int:
-        loop = events._get_running_loop()
-        return int((START_S + world.now_s) * 1000) + getattr(loop, "wall_ahead_ms", 0)
+        return int((START_S + world.now_s) * 1000) + (world.inside.wall_ahead_ms if world.inside else 0)
 
     class Then(datetime):
         @classmethod

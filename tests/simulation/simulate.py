@@ -131,8 +131,8 @@ class Simulation:
         self.is_stopping = True
         for loop, worker in self.workers.values():
             if worker is not None:
-                with world.inside(loop):
-                    worker.handle_sig_wait_for_completion(SIGTERM)
+                world.enter(loop)
+                worker.handle_sig_wait_for_completion(SIGTERM)
         stop_at = world.now_s + STOP_S
         if not world.run(
             lambda: all(loop.main.done() for loop, _ in self.workers.values()), deadline_s=stop_at

@@ -15,7 +15,7 @@ import warnings
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
+from contextvars import Context, copy_context
 from random import Random
 from typing import Any
 
@@ -25,6 +25,31 @@ TURNS = 2_000_000
 """More than any seed takes: who comes so far goes round in circles."""
 
 
+class Handle:
+    """A callback that shall run, as asyncio's own, without what that does for debugging."""
+
+    __slots__ = ("_when", "args", "callback", "context", "is_cancelled")
+
+    def __init__(
+        self, callback: Callable[..., Any], args: tuple[Any, ...], context: Context | None, when: float = 0.0
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+        self.is_cancelled = False
+        self._when = when
+
+    def cancel(self) -> None:
+        """Leave it where it is: whoever meets it there passes over it."""
+        self.is_cancelled = True
+
+    def cancelled(self) -> bool:
+        return self.is_cancelled
+
+    def when(self) -> float:
+        return self._when
+
+
 class Loop(asyncio.BaseEventLoop):
     """The event loop of one process: asyncio's own, but for the clock, the callbacks' queue and timers."""
 
@@ -32,7 +57,7 @@ class Loop(asyncio.BaseEventLoop):
         super().__init__()
         self.world = world
         self.name = name
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Handle] = deque()
         self.is_dead = False
         self.paused_until = 0.0
         self.wall_ahead_ms = 0
@@ -42,8 +67,8 @@ class Loop(asyncio.BaseEventLoop):
 
     def call_soon(
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    ) -> Handle:
+        handle = Handle(callback, args, context)
         self.ready.append(handle)
         return handle
 
@@ -51,18 +76,15 @@ class Loop(asyncio.BaseEventLoop):
 
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+    ) -> Handle:
+        timer = Handle(callback, args, context, when)
         self.world.schedule(when, self, timer)
         return timer
 
     def call_later(
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> Handle:
         return self.call_at(self.world.now_s + delay, callback, *args, context=context)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it where it is: whoever meets it there passes over it."""
 
     def get_debug(self) -> bool:
         return False
@@ -74,14 +96,13 @@ class Loop(asyncio.BaseEventLoop):
     def turn(self) -> None:
         """Run what is ready now: one round of an event loop."""
         ready = self.ready
-        events._set_running_loop(self)
-        try:
-            for _ in range(len(ready)):
-                handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
-        finally:
-            events._set_running_loop(None)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.is_cancelled:
+                try:
+                    handle.context.run(handle.callback, *handle.args)
+                except Exception as error:  # noqa: BLE001 - as every event loop: told, and the next one runs
+                    self.call_exception_handler({"message": repr(handle.callback), "exception": error})
 
 
 class World:
@@ -93,6 +114,7 @@ class World:
     Attributes:
         trace: what happened, a line each, when it is kept.
         commands: with the server's time (ms), when the trace is kept.
+        inside: the process that has the turn.
         trouble: what asyncio could tell nobody, as errors of tasks that nobody awaited.
     """
 
@@ -107,6 +129,7 @@ class World:
         self.keeps_trace = keeps_trace
         self.trouble: list[str] = []
         self.is_over = False
+        self.inside: Loop | None = None
         self._agenda: list[tuple[float, int, Loop | None, Any]] = []
         self._count = 0
 
@@ -117,8 +140,8 @@ class World:
         """Start a process."""
         loop = Loop(self, name)
         self.loops.append(loop)
-        with self.inside(loop):
-            loop.main = loop.create_task(main())
+        self.enter(loop)
+        loop.main = loop.create_task(main())
         return loop
 
     def at(self, when: float, happens: Callable[[], None]) -> None:
@@ -160,31 +183,33 @@ class World:
         due = [loop for loop in self.loops if loop.ready and loop.paused_until <= now]
         if due:
             self.turns += 1
-            (due[0] if len(due) == 1 else self.rng.choice(due)).turn()
+            loop = due[0] if len(due) == 1 else self.rng.choice(due)
+            self.enter(loop)
+            loop.turn()
             return
         if not self._agenda:
             self.now_s = deadline_s + 1
             return
-        when, _, loop, what = heapq.heappop(self._agenda)
+        when, _, owner, what = heapq.heappop(self._agenda)
         self.now_s = max(now, when)
-        if loop is None:
+        if owner is None:
             what()
-        elif not loop.is_dead and not what._cancelled:
-            loop.ready.append(what)
+        elif not owner.is_dead and not what.is_cancelled:
+            owner.ready.append(what)
 
-    @contextlib.contextmanager
-    def inside(self, loop: Loop) -> Generator[None]:
-        """Do something as that process."""
-        before = events._get_running_loop()
-        events._set_running_loop(loop)
-        try:
-            yield
-        finally:
-            events._set_running_loop(before)
+    def enter(self, loop: Loop | None) -> None:
+        """Let what comes be done as that process.
+
+        asyncio asks the system for a process id whenever it is told of another loop: only if there is need.
+        """
+        if loop is not self.inside:
+            self.inside = loop
+            events._set_running_loop(loop)
 
     def end(self) -> None:
         """Forget everything; what still hangs in the middle of a coroutine is dropped."""
         self.is_over = True
+        self.enter(None)
         for loop in self.loops:
             loop.is_dead = True
             loop.ready.clear()
