@@ -65,9 +65,7 @@ class Loop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.world.now_s
 
-    def call_soon(
-        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Handle:
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
         handle = Handle(callback, args, context)
         self.ready.append(handle)
         return handle
@@ -101,7 +99,7 @@ class Loop(asyncio.BaseEventLoop):
             if not handle.is_cancelled:
                 try:
                     handle.context.run(handle.callback, *handle.args)
-                except Exception as error:  # noqa: BLE001 - as every event loop: told, and the next one runs
+                except Exception as error:
                     self.call_exception_handler({"message": repr(handle.callback), "exception": error})
 
 
