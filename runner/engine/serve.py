@@ -23,7 +23,8 @@ POLL_WITHOUT_PUSHES_S = 0.25
 OTHERS_RENEW_S = 1.0
 """After a long outage: time for the other workers to renew what they run, before this one claims it.
 
-Without it an outage would count as the death of every worker.
+Without it an outage would count as the death of every worker. What has ended is written at once all the same:
+a record of an effect that nobody renews any more would run out, and somebody else make the effect again.
 """
 SHORTEST_POLL_S = 0.01
 SMALLEST_HALF = 25
@@ -69,6 +70,7 @@ class Serving:
         must_look_for_aborts: somebody may have asked for a cancellation.
         is_closing: the loop shall end.
         round: the one in flight, if any; whoever cancels the loop waits for it.
+        next_beat, claims_from: loop times: of arq's next heartbeat; before the latter nothing is claimed.
     """
 
     limits: Limits
@@ -86,6 +88,7 @@ class Serving:
     is_closing: bool = False
     round: asyncio.Task[None] | None = None
     next_beat: float = 0.0
+    claims_from: float = 0.0
 
     async def run(self) -> None:
         """Serve; in burst mode until the queues are empty.
@@ -98,8 +101,9 @@ class Serving:
             try:
                 if patience.failures:
                     await self.upkeep.renew()
-                    if asyncio.get_running_loop().time() - away_since > self.upkeep.lease_s / 3:
-                        await asyncio.sleep(OTHERS_RENEW_S)
+                    now = asyncio.get_running_loop().time()
+                    if now - away_since > self.upkeep.lease_s / 3:
+                        self.claims_from = now + OTHERS_RENEW_S
                 if await self._step():
                     patience.reset()
                 elif self.limits.burst and await self._is_burst_over():
@@ -134,13 +138,16 @@ class Serving:
     def free_slots(self) -> int:
         """Give how many more jobs may start; less than 1 when none may."""
         limits = self.limits
-        if not limits.allow_pick_jobs or self.running.is_one_alone():
+        if not limits.allow_pick_jobs or self.running.is_one_alone() or self._lets_others_renew():
             return -1
         slots = min(limits.max_jobs - self.running.in_flight, limits.queue_read_limit)
         slots = min(slots, max(limits.max_jobs // 2, SMALLEST_HALF))
         if limits.burst and limits.max_burst_jobs >= 0:
             slots = min(slots, limits.max_burst_jobs - self.jobs_started())
         return slots
+
+    def _lets_others_renew(self) -> bool:
+        return asyncio.get_running_loop().time() < self.claims_from
 
     async def _step(self) -> bool:
         """Do what is to be done now; False when there was nothing."""
@@ -176,6 +183,8 @@ class Serving:
     async def _sleep(self) -> None:
         now = asyncio.get_running_loop().time()
         until = min(self.next_beat, self.rounds.next_due_at() or self.next_beat)
+        if now < self.claims_from:
+            until = min(until, self.claims_from)
         if not self.is_pushed():
             until = min(until, now + POLL_WITHOUT_PUSHES_S)
         if self.limits.burst:
