@@ -18,6 +18,7 @@ class Rounds:
     def __init__(self, world: World) -> None:
         self.world = world
         self.unwritten = 1
+        self.queues = ()
         self.ran: list[tuple[float, int]] = []
 
     def note_time(self, now: float) -> None:
@@ -32,7 +33,7 @@ class Rounds:
     def has_work(self, *, in_flight: int, slots: int) -> bool:
         return slots > 0 or self.unwritten > 0
 
-    async def run(self, *, in_flight: int, slots: int, beside: None) -> None:
+    async def run(self, *, in_flight: int, slots: int, **_: Any) -> None:
         self.ran.append((self.world.now_s, slots))
         if len(self.ran) == 1:
             raise RedisConnectionError("away")
