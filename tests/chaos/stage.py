@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from jobs.payment import payment_state, reconcile_payments
+from jobs.payment import payment_state, reconcile_payments, resolve_unknown
 from jobs.payment.sandbox import Sandbox
 from runner import JobState, Runner
 from runner.demo.watch import Watch
@@ -24,6 +24,8 @@ from .tasks import Event, read_events
 
 OPEN_STATES = ("in_progress", "pending", "needs_review")
 RECONCILE_EVERY_S = 5.0
+LATE_S = 1.0
+"""Operations whose jobs a server has lost are taken up by `resolve_unknown`, which a shop runs each minute."""
 
 
 @dataclass
@@ -143,6 +145,7 @@ class Stage:
                 if state is not None and state["status"] not in ("in_progress", "pending"):
                     waiting.discard(order)
             if waiting and time.monotonic() - asked_at > RECONCILE_EVERY_S:
+                await (await self.runner.enqueue(resolve_unknown, LATE_S)).result(timeout=60)
                 await (await self.runner.enqueue(reconcile_payments)).result(timeout=60)
                 asked_at = time.monotonic()
             elif waiting and all(self.states[order] is None for order in waiting):
