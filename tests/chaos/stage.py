@@ -25,7 +25,7 @@ from .tasks import Event, read_events
 OPEN_STATES = ("in_progress", "pending", "needs_review")
 RECONCILE_EVERY_S = 5.0
 LATE_S = 1.0
-"""Operations whose jobs a server has lost are taken up by `resolve_unknown`, which a shop runs each minute."""
+"""Operations whose jobs a server has lost are taken up by `resolve_unknown`, to be run each minute."""
 
 
 @dataclass
