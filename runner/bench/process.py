@@ -26,7 +26,7 @@ class Process:
     def cpu_s(self) -> float | None:
         """Give the processor time used so far; None where the system does not tell (no /proc).
 
-        In nanoseconds, each thread by itself: ``stat`` has the sum to 10 ms, too coarse for a part of a bench.
+        Each thread by itself, in nanoseconds: ``stat`` has the sum to 10 ms, too coarse for parts of a bench.
         """
         told = [
             _read(path / "schedstat").split() for path in (_PROC / str(self.child.pid) / "task").glob("*")

@@ -162,15 +162,20 @@ async def test_a_stale_token_changes_nothing(desk: Any, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 async def test_a_stale_token_changes_nothing_though_nobody_holds_the_lease(desk: Any, verb: str) -> None:
-    """The thief's lease ran out as well: it was the last to hold the job, and it alone may still end it."""
+    """The thief's lease ran out as well: it was the last to hold the job, and it alone may still end it.
+
+    That the first lives is heard: what its lease ran out for was no death.
+    """
     job = await claimed(desk)
     await desk.let_lease_end("a")
     thief = await desk.claim_one("thief")
     await desk.let_lease_end("a")
     before = await desk.picture()
     assert await desk.finish(job, "tok", verb, 500, result=b"r", note=VERBS[verb]) == Verdict.LOST
-    assert await desk.renew(("a", "tok")) == ["a"]
     assert await desk.picture() == before
+    assert await desk.renew(("a", "tok")) == ["a"]
+    history = {**before["history:a"], "d": "0", "v": ""}
+    assert await desk.picture() == {**before, "history:a": history}
     assert await desk.finish(thief, "thief", verb, 500, result=b"r", note=VERBS[verb]) == Verdict.WRITTEN
 
 
