@@ -39,7 +39,8 @@ async def plain(ctx: Context, number: int = 0) -> None: ...
 
 @task
 async def parent(ctx: Context) -> list[str]:
-    return [(await ctx.enqueue(sync, 1)).disposition for _ in range(2)]
+    both = await asyncio.gather(ctx.enqueue(sync, 1), ctx.enqueue(sync, 1))  # one trip: neither has run
+    return [job.disposition for job in both]
 
 
 TASKS = (sync, newest, remind, save, plain, parent)
