@@ -1,6 +1,7 @@
 """The life of a job, one verb a file.
 
 serve.py    the loop: a round when there is work, sleep when there is none
+sharing.py  which queues are served, and how free slots are divided among them
 claim.py    due -> leased: rounds that settle what ended and claim what is due, in one trip
 running.py  leased -> outcome: the attempts of a worker and the asyncio tasks that carry them
 hooks.py    arq's hooks after a call

@@ -23,13 +23,13 @@ from ..wire.keys import Keys, keys_of, keys_of_arq_queue
 from ..wire.limits import LimitScripts
 from ..wire.scripts import Execute
 from .beside import Beside
-from .claim import ServedQueue
 from .envelope import ArqEnvelope, Envelope, JsonEnvelope
 from .function import Runnable, resolve
 from .joblog import ArqLog, JobLog, RunnerLog
 from .nodes import Nodes
 from .options import EngineOptions
 from .running import Running
+from .sharing import ServedQueue
 from .telling import Telling
 
 

@@ -114,6 +114,12 @@ class Runnable:
     task: Task[..., Any] | None = None
 
     @property
+    def begins_by_asking(self) -> bool:
+        """Whether its call asks the server something before anything else."""
+        task = self.task
+        return bool(self.asks or (task is not None and (task.breakers or task.rate_limits)))
+
+    @property
     def takes_results(self) -> bool:
         """Whether it takes what earlier nodes of a workflow returned."""
         return self.parameters is not None and self.parameters.takes_results

@@ -17,7 +17,7 @@ from ..workflow.advance import Advancing
 from ..workflow.draft import FEED
 from ..workflow.values import Missing, read_failure, read_results, read_value, read_value_or_none
 from .attempt import classify
-from .claim import ServedQueue
+from .sharing import ServedQueue
 from .survive import TROUBLE, Patience
 
 logger = logging.getLogger("runner.engine")

@@ -11,7 +11,7 @@ import msgspec
 from ..clock import SYSTEM_CLOCK
 from ..wire import keys
 from ..wire.scripts import Execute
-from .claim import ServedQueue
+from .sharing import ServedQueue
 
 PRESENCE_MS = 60_000
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -17,13 +17,13 @@ from ..middleware.retry import decide
 from ..outcome import Dead, Failed, Outcome, Released, Retrying
 from ..wire.scripts import Claimed, End
 from .attempt import admit, attempt_of, checked, classify, decode, fit, isolated, prepare, unknown, version_of
-from .claim import ServedQueue
 from .envelope import Envelope
 from .finish import ending_of
 from .function import Runnable
 from .hooks import Closings, call_hook, closing_of, note_written
 from .joblog import JobLog, say
 from .nodes import Nodes
+from .sharing import ServedQueue
 from .telling import tell_stuck
 
 logger = logging.getLogger("runner.engine")
@@ -51,7 +51,8 @@ class Running:
         may_retry: arq's ``retry_jobs``: whether asking for another attempt is granted.
         on_start, on_finish, after_end: arq's hooks, the last one called once the outcome is written.
         attempts: by job id, until their outcome is written.
-        held: claimed and not begun, each with the server's time of its claim: these hold a slot.
+        held, ready: claimed, with the server's time of the claim, and of them those that begin in this round:
+            these hold a slot.
         asking: how many begin when the server has answered what their call asks first: these, too.
         tasks: what carries those that have begun, until their outcome is decided: and these.
         closing: those that wait to tell ``after_end``.
@@ -77,6 +78,7 @@ class Running:
     clock: Clock = SYSTEM_CLOCK
     attempts: dict[str, Attempt] = field(default_factory=dict[str, Attempt])
     held: list[tuple[Attempt, int]] = field(default_factory=list[tuple[Attempt, int]])
+    ready: list[Attempt] = field(default_factory=list[Attempt])
     asking: int = 0
     tasks: dict[str, asyncio.Task[Any]] = field(default_factory=dict[str, "asyncio.Task[Any]"])
     closing: Closings = field(default_factory=Closings)
@@ -85,12 +87,7 @@ class Running:
     @property
     def in_flight(self) -> int:
         """How many slots are taken."""
-        return len(self.tasks) + self.waiting
-
-    @property
-    def waiting(self) -> int:
-        """How many of them have not begun."""
-        return len(self.held) + self.asking
+        return len(self.tasks) + len(self.held) + len(self.ready) + self.asking
 
     def hold(self, queue: ServedQueue, jobs: list[Claimed], token: str, now_ms: int) -> None:
         """Take in what was claimed: from now on its lease is kept. ``begin`` calls it.
@@ -105,28 +102,40 @@ class Running:
             self.attempts[job.job_id] = attempt
             self.held.append((attempt, now_ms))
 
-    async def begin(self) -> None:
-        """Begin what is held; a worker that stops gives it back.
+    def ask(self) -> Coroutine[Any, Any, None] | None:
+        """Let those begin that first ask the server; the rest is ready for ``begin``.
 
-        Those whose call begins with a question to the server are asked for first, all at once.
+        Gives what to await until they have begun, or None.
         """
         held, self.held = self.held, []
         asking: list[Asking] = []
+        begun = len(self.tasks)
         for attempt, now_ms in held:
             attempt.refused = Released() if self.is_stopping() else self._refusal(attempt, now_ms)
-            if attempt.refused is None and (asks := self._asks(attempt)):
+            if attempt.refused is not None or not self.runnables[attempt.task].begins_by_asking:
+                self.ready.append(attempt)
+            elif asks := self._asks(attempt):
                 asking.append((attempt, asks))
             else:
                 self._begin(attempt)
-        if not asking:
-            return
         self.asking += len(asking)
+        return self._ask_and_begin(asking) if asking or len(self.tasks) > begun else None
+
+    async def _ask_and_begin(self, asking: Sequence[Asking]) -> None:
         try:
             await ask_ahead(self.shared["effects"].holds, asking)
         finally:
             self.asking -= len(asking)
             for attempt, _ in asking:
                 self._begin(attempt)
+
+    async def begin(self) -> None:
+        """Begin what is ready or held; a worker that stops gives it back."""
+        asking, ready, self.ready = self.ask(), self.ready, []
+        for attempt in ready:
+            self._begin(attempt)
+        if asking is not None:
+            await asking
 
     def _begin(self, attempt: Attempt) -> None:
         if self.is_stopping():

@@ -30,6 +30,8 @@ SHORTEST_POLL_S = 0.01
 SMALLEST_HALF = 25
 """A claim takes half of the slots, so that one half runs while the server works on the other; of few slots it
 takes more: what a trip costs is shared by its jobs."""
+TURNS_TO_ASK = 3
+"""Turns of the loop until what a call asks first is on its way: the call, its batch, the link."""
 SHORTEST_PAUSE_S = 0.25
 """A server that lets itself be connected to and refuses all commands is asked no more often."""
 
@@ -163,8 +165,21 @@ class Serving:
         return True
 
     async def _round(self, in_flight: int, slots: int) -> None:
-        beside = self.running.begin() if self.running.held else None
-        await self.rounds.run(in_flight=in_flight, slots=slots, beside=beside)
+        """Let what was claimed begin, and write and claim meanwhile.
+
+        Who has to ask first does so before the round is sent, which then gives the server work: so that it is
+        answered, and runs, meanwhile.
+        """
+        asking = self.running.ask()
+        asked = None if asking is None else asyncio.get_running_loop().create_task(asking)
+        for _ in range(TURNS_TO_ASK if asked else 0):
+            await asyncio.sleep(0)
+        beside = self.running.begin() if self.running.ready else None
+        try:
+            await self.rounds.run(in_flight=in_flight, slots=slots, beside=beside)
+        finally:
+            if asked is not None:
+                await asked
         if not any(queue.ends or queue.has_more for queue in self.rounds.queues):
             await self.running.begin()  # no trip is sure to follow: a lone job starts at once
 

@@ -7,8 +7,9 @@ from .. import events
 from ..job import Attempt, current_attempt
 from ..outcome import Outcome
 from ..wire.scripts import Claimed
-from .claim import OnClaimed, ServedQueue
+from .claim import OnClaimed
 from .joblog import JobLog
+from .sharing import ServedQueue
 
 logger = logging.getLogger("runner.engine")
 

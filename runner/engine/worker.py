@@ -132,7 +132,7 @@ class Worker(CronWorker):
             wake=self._wake,
             upkeep=self._upkeep,
             look_for_aborts=self._cancel_aborted_jobs,
-            jobs_started=lambda: self._jobs_started() + self._running.waiting,
+            jobs_started=lambda: self._jobs_started() + self._running.in_flight - len(self._running.tasks),
             is_pushed=lambda: self._tracking is None or self._tracking.is_on,
             execute=self._execute,
             queues=(*self._keys, *(self._nodes.prefixes if self._nodes else ())),

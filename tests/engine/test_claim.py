@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import task
-from runner.engine.claim import ROUND_JOBS, Rounds, ServedQueue, share
+from runner.engine.claim import Rounds
+from runner.engine.sharing import ROUND_JOBS, ServedQueue, share
 from runner.wire.keys import keys_of
 from runner.wire.scripts import End
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from runner import events, task
-from runner.engine.claim import Rounds, ServedQueue
+from runner.engine.claim import Rounds
+from runner.engine.sharing import ServedQueue
 from runner.engine.worker import Worker
 from runner.wire.scripts import Scripts
 

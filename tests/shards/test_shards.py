@@ -20,7 +20,7 @@ from runner import (
     chord,
     task,
 )
-from runner.engine.claim import ROUND_JOBS, ServedQueue, share
+from runner.engine.sharing import ROUND_JOBS, ServedQueue, share
 from runner.errors import InvalidJob
 from runner.inspector import JobFilter
 from runner.job import JobState

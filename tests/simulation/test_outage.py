@@ -57,7 +57,9 @@ def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others
         cron_jobs=(),
         heart_beat=nothing,
     )
-    running: Any = SimpleNamespace(tasks={}, held=[], in_flight=0, begin=nothing, is_one_alone=lambda: False)
+    running: Any = SimpleNamespace(
+        tasks={}, held=[], ready=[], in_flight=0, ask=lambda: None, begin=nothing, is_one_alone=lambda: False
+    )
     upkeep: Any = SimpleNamespace(lease_s=0.0, renew=nothing)
     serving = Serving(
         limits=limits,
