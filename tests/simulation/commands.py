@@ -6,9 +6,9 @@ is an error, never a guess.
 
 from typing import Any
 
-from .keyspace import OK, Keyspace, Members, Ok, Refused, ZSet, integer
+from .keyspace import OK, Keyspace, Members, Ok, Refused, Stream, ZSet, integer
 
-KINDS = {bytes: b"string", dict: b"hash", ZSet: b"zset", Members: b"set"}
+KINDS = {bytes: b"string", dict: b"hash", ZSet: b"zset", Members: b"set", Stream: b"stream"}
 
 
 def exists(db: Keyspace, *keys: bytes) -> int:

@@ -29,6 +29,10 @@ class Members(dict[bytes, None]):
     """A set."""
 
 
+class Stream(list[tuple[bytes, list[bytes]]]):
+    """Entries with their names, oldest first."""
+
+
 class ZSet:
     """Members by score, then by name."""
 

@@ -14,9 +14,10 @@ from lupa import lua51
 from . import messagepack
 from .commands import COMMANDS
 from .keyspace import Keyspace, Ok, Refused
+from .streams import STREAM_COMMANDS
 from .zsets import ZSET_COMMANDS
 
-KNOWN = COMMANDS | ZSET_COMMANDS
+KNOWN = COMMANDS | ZSET_COMMANDS | STREAM_COMMANDS
 
 _FRAME = b"""
 local commands, sha1hex, pack, unpack_all = ...
