@@ -67,6 +67,7 @@ class Witness:
         self.vanished: Counter[bytes] = Counter()
         self.ends: dict[bytes, list[str]] = {}
         self.winners: set[tuple[str, int]] = set()
+        self.unsure: set[bytes] = set()
         self.gated: set[bytes] = set()
         self.locks: dict[bytes, tuple[bytes, int]] = {}
         self.done: set[bytes] = set()
@@ -92,7 +93,8 @@ class Witness:
         now, token = reply[0], named["token"]
         if named["is_resent"] == b"1":
             for job in [job for job, lease in self.leases.items() if lease.token == token]:
-                del self.leases[job]
+                if self.leases.pop(job).until_ms <= now:
+                    self.unsure.add(job)
                 self.spent[job] -= 1
         for at in range(5, len(reply), 12):
             job, attempt, fence = reply[at], int(reply[at + 2]), int(reply[at + 4])
@@ -109,6 +111,9 @@ class Witness:
                 self.spent[job] = 0
             if fence <= self.fences.get(job, 0):
                 self._blame(f"{job!r} got fence {fence} after {self.fences[job]}")
+            if job in self.unsure and attempt == self.spent[job] + 2:
+                self.spent[job] += 1  # somebody set it aside as a suspect before the claim was sent again
+            self.unsure.discard(job)
             if attempt != self.spent[job] + 1:
                 self._blame(f"{job!r} begins attempt {attempt} after {self.spent[job]} were spent")
             self.spent[job], self.fences[job] = attempt, fence
