@@ -8,7 +8,7 @@ the same job takes them over at once, since its claim proves that the earlier on
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -83,6 +83,7 @@ class Holds:
         self.scripts = EffectScripts(
             execute, patient, layout=layout, bell=bell.channel, lease_ms=round(lease_s * 1000)
         )
+        self.scripts.before_asking_again = self._keep_ours
         self._bell = bell
         self._lease_s = lease_s
         self._carrier_of = carrier_of
@@ -144,18 +145,28 @@ class Holds:
         elif self._held:
             self._timer = asyncio.get_running_loop().call_later(self._lease_s / 3, self._tick)
 
+    async def _keep_ours(self) -> None:
+        """Keep what is held here before anybody here asks for more.
+
+        The server was away, and leases may have run out though who has them lives: a record of ours would be
+        taken over by a job of ours that waited for it.
+        """
+        await self._keep([held for held in self._held.values() if not held.attempt.is_over])
+
+    async def _keep(self, live: Sequence[Held]) -> None:
+        await self.endings.write()
+        verdicts = await asyncio.gather(*(self.scripts.keep.put((h.key, h.owner)) for h in live))
+        for held, verdict in zip(live, verdicts, strict=True):
+            if not verdict:
+                self._lose(held)
+
     async def _renew(self, live: list[Held]) -> None:
         pause_s = self._lease_s / 3
         try:
-            await self.endings.write()
-            verdicts = await asyncio.gather(*(self.scripts.keep.put((h.key, h.owner)) for h in live))
+            await self._keep(live)
         except Exception as error:  # noqa: BLE001 - whatever it is, leases go on being renewed
             logger.warning("locks and records were not renewed, trying again: %s", error)
             pause_s = min(1.0, pause_s / 3)
-        else:
-            for held, verdict in zip(live, verdicts, strict=True):
-                if not verdict:
-                    self._lose(held)
         self._renewing = None
         if self._held and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(pause_s, self._tick)

@@ -13,6 +13,7 @@ import msgspec
 from .coalesce import Coalesced
 from .keys import Layout
 from .lua_loader import load
+from .passing import TROUBLE
 from .scripts import Execute, run_script
 
 Patiently = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -46,6 +47,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 Verb = Literal["lock", "begin"]
 """What can be asked: for locks, or for effects."""
+_ASKED: dict[Verb, str] = {"lock": "lock_acquire", "begin": "idempotency_begin"}
 
 Step = tuple[str, str, bytes]
 """All that an owner has recorded so far, as one value: digest, owner, data."""
@@ -91,7 +93,12 @@ class EffectScripts:
         layout: how keys are named.
         bell: channel of this process.
         lease_ms: how long what is taken is kept unless renewed.
+
+    Attributes:
+        before_asking_again: awaited before the next ``ask`` after one that the server did not answer.
     """
+
+    before_asking_again: Callable[[], Awaitable[None]] | None = None
 
     def __init__(
         self, execute: Execute, patiently: Patiently, *, layout: Layout, bell: str, lease_ms: int
@@ -101,6 +108,7 @@ class EffectScripts:
         self._keys = (prefix_of(layout),)
         self._bell = bell
         self._lease_ms = lease_ms
+        self._was_away = False
         self.lock = Coalesced(self._lock)
         self.release = Coalesced(self._release)
         self.begin = Coalesced(self._begin)
@@ -115,10 +123,17 @@ class EffectScripts:
         Raises:
             ServerError, redis.exceptions.RedisError: nobody knows what was taken; ask again.
         """
-        args = (0, self._lease_ms, self._bell, packed(asks))
+        if self._was_away and self.before_asking_again is not None:
+            await self.before_asking_again()
+        args, script = (0, self._lease_ms, self._bell, packed(asks)), _ASKED[verb]
+        try:
+            reply = await run_script(self._execute, script, self._keys, args)
+        except TROUBLE:
+            self._was_away = True
+            raise
+        self._was_away = False
         if verb == "lock":
-            return await run_script(self._execute, "lock_acquire", self._keys, args)
-        reply = await run_script(self._execute, "idempotency_begin", self._keys, args)
+            return reply
         answers: list[BeginAnswer] = [_NEW] * len(asks)
         for n in range(0, len(reply), 3):
             answers[reply[n]] = (reply[n + 1], reply[n + 2])

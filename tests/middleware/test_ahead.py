@@ -127,6 +127,26 @@ async def test_a_server_that_is_away_leaves_each_call_to_ask_for_itself(
     assert attempt.ahead is None
 
 
+async def test_after_an_outage_what_is_held_is_kept_before_more_is_asked(
+    holds: Any, counting: Counting
+) -> None:
+    """Its lease may have run out: a job here that waits for it would take it from the one that has it."""
+    counting.names[load("keep_held").sha] = "keep_held"
+    first, second = attempt_of("job-1", 1), attempt_of("job-2", 1)
+    await ahead.ask_ahead(holds, [(first, asks_of(both))])
+    for held in first.ahead:
+        holds.add(held)
+    counting.is_cut = True
+    await ahead.ask_ahead(holds, [(second, asks_of(both))])
+    counting.is_cut = False
+    counting.sent.clear()
+    await ahead.ask_ahead(holds, [(second, asks_of(both))])
+    assert counting.sent == ["keep_held", "lock_acquire"]
+    counting.sent.clear()
+    await ahead.ask_ahead(holds, [(second, asks_of(both))])
+    assert counting.sent == ["lock_acquire"]
+
+
 def test_nothing_is_asked_before_what_comes_first() -> None:
     """A user's middleware, a rate limit or a gate may wait for long: no lock is held meanwhile."""
 

@@ -89,13 +89,24 @@ class Witness:
             named, rest = _arguments(script, command)
             getattr(self, f"_{script.name}")(named, rest, reply)
 
+    def _take_back(self, token: bytes, now: int) -> None:
+        """A claim is sent again: what its first sending leased is given back, if nobody took it meanwhile."""
+        for job in [job for job, lease in self.leases.items() if lease.token == token]:
+            if self.leases.pop(job).until_ms <= now:
+                self.unsure.add(job)
+            self.spent[job] -= 1
+
+    def _check_attempt(self, job: bytes, attempt: int) -> None:
+        if job in self.unsure and attempt == self.spent[job] + 2:
+            self.spent[job] += 1  # somebody set it aside as a suspect before the claim was sent again
+        self.unsure.discard(job)
+        if attempt != self.spent[job] + 1:
+            self._blame(f"{job!r} begins attempt {attempt} after {self.spent[job]} were spent")
+
     def _claim(self, named: dict[str, bytes], _: list[bytes], reply: list[Any]) -> None:
         now, token = reply[0], named["token"]
         if named["is_resent"] == b"1":
-            for job in [job for job, lease in self.leases.items() if lease.token == token]:
-                if self.leases.pop(job).until_ms <= now:
-                    self.unsure.add(job)
-                self.spent[job] -= 1
+            self._take_back(token, now)
         for at in range(5, len(reply), 12):
             job, attempt, fence = reply[at], int(reply[at + 2]), int(reply[at + 4])
             held = self.leases.get(job)
@@ -111,11 +122,7 @@ class Witness:
                 self.spent[job] = 0
             if fence <= self.fences.get(job, 0):
                 self._blame(f"{job!r} got fence {fence} after {self.fences[job]}")
-            if job in self.unsure and attempt == self.spent[job] + 2:
-                self.spent[job] += 1  # somebody set it aside as a suspect before the claim was sent again
-            self.unsure.discard(job)
-            if attempt != self.spent[job] + 1:
-                self._blame(f"{job!r} begins attempt {attempt} after {self.spent[job]} were spent")
+            self._check_attempt(job, attempt)
             self.spent[job], self.fences[job] = attempt, fence
             self.leases[job] = Lease(token, now + int(named["lease_ms"]), fence)
             if job in self.ends:
