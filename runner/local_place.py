@@ -53,7 +53,10 @@ def private(folder: Path) -> Path:
     """Make the folder if need be, and see that nobody else can reach into it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat(follow_symlinks=False)
+        try:
+            found = folder.stat(follow_symlinks=False)
+        except FileNotFoundError:  # it was there, and the last one out has removed it
+            return private(folder)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             reason = f"it is not a folder of user {os.geteuid()}"
         elif not found.st_mode & 0o077:
