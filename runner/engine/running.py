@@ -103,10 +103,7 @@ class Running:
             self.held.append((attempt, now_ms))
 
     def ask(self) -> Coroutine[Any, Any, None] | None:
-        """Let those begin that first ask the server; the rest is ready for ``begin``.
-
-        Gives what to await until they have begun, or None.
-        """
+        """Let those begin that first ask, and give what to await until they have; the rest is ready."""
         held, self.held = self.held, []
         asking: list[Asking] = []
         begun = len(self.tasks)
@@ -131,7 +128,8 @@ class Running:
 
     async def begin(self) -> None:
         """Begin what is ready or held; a worker that stops gives it back."""
-        asking, ready, self.ready = self.ask(), self.ready, []
+        asking = self.ask()
+        ready, self.ready = self.ready, []
         for attempt in ready:
             self._begin(attempt)
         if asking is not None:

@@ -89,7 +89,7 @@ def test_a_field_named_like_card_data_is_refused_whatever_is_in_it(name):
 
 def test_names_that_only_look_like_it_pass():
     """`company` holds `pan`, `shipping` holds `pin`."""
-    refuse_card_data([("company", "x"), ("shipping_pincode", "x"), ("span", "x"), ("number_of_items", 3)][:3])
+    refuse_card_data([("company", "x"), ("shipping_pincode", "x"), ("span", "x")])
 
 
 def test_an_id_may_satisfy_the_formula_by_chance_unless_it_begins_like_a_card():
