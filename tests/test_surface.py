@@ -77,3 +77,20 @@ def test_the_surface_is_typed(tmp_path: Path) -> None:
     }
     assert len(announced) > 20
     assert findings(tmp_path) == {"api.py": set(), "mistakes.py": announced}
+
+
+def test_a_source_is_parsed_although_garbage_parses_too():
+    """The suite parses sources and must not fail by what its own garbage does meanwhile (gh-106905)."""
+
+    class Parses:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            ast.parse("a.b(c)[d] + e")
+
+    source = "x = [" + "(a + b) * c," * 2_000 + "]"
+    for _ in range(20):
+        garbage = [Parses() for _ in range(100)]
+        del garbage
+        ast.parse(source)
