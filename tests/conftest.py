@@ -75,7 +75,7 @@ def _without_collecting(parse: Callable[..., ast.AST]) -> Callable[..., ast.AST]
     """Let no garbage be collected while this parses.
 
     What collects may tell of a task's lost exception, whose traceback is parsed to underline its place: one
-    parse within the other, at which CPython 3.11 raises "AST constructor recursion depth mismatch" (gh-106905).
+    parse within the other, where CPython 3.11 raises "AST constructor recursion depth mismatch", gh-106905.
     """
 
     @functools.wraps(parse)
