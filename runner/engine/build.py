@@ -84,6 +84,7 @@ def shared_by_jobs(
     """Give what the ``ctx`` of every job holds; ``let_go`` ends it."""
     keys = {queue.keys.queue: queue.keys for queue in queues}
     return {
+        "redis": redis,
         "effects": effects_of(options, execute, redis, running),
         "durable": durable_of(options, execute, keys),
         "limiter": limiter_of(options, execute),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..wire.outage import Outage
 from ..wire.scripts import Execute
 from .claim import Rounds
 from .running import Running
@@ -20,12 +21,6 @@ CRON_BEAT_S = 0.5
 """How often arq's heart beats; its cron enqueues from there."""
 POLL_WITHOUT_PUSHES_S = 0.25
 """How often an idle worker looks while the server does not push."""
-OTHERS_RENEW_S = 1.0
-"""After a long outage: time for the other workers to renew what they run, before this one claims it.
-
-Without it an outage would count as the death of every worker. What has ended is written at once all the same:
-a record of an effect that nobody renews any more would run out, and somebody else make the effect again.
-"""
 SHORTEST_POLL_S = 0.01
 SMALLEST_HALF = 25
 """A claim takes half of the slots, so that one half runs while the server works on the other; of few slots it
@@ -72,7 +67,11 @@ class Serving:
         must_look_for_aborts: somebody may have asked for a cancellation.
         is_closing: the loop shall end.
         round: the one in flight, if any; whoever cancels the loop waits for it.
-        next_beat, claims_from: loop times: of arq's next heartbeat; before the latter nothing is claimed.
+        next_beat: loop time of arq's next heartbeat.
+        outage: what is known of one, shared with what the jobs hold. While others are to renew nothing is
+            claimed: it would count as the death of every worker. What has ended is written at once all the
+            same: a record of an effect that nobody renews any more would run out, and somebody else make the
+            effect again.
     """
 
     limits: Limits
@@ -90,7 +89,7 @@ class Serving:
     is_closing: bool = False
     round: asyncio.Task[None] | None = None
     next_beat: float = 0.0
-    claims_from: float = 0.0
+    outage: Outage = field(init=False)
 
     async def run(self) -> None:
         """Serve; in burst mode until the queues are empty.
@@ -98,14 +97,12 @@ class Serving:
         Raises:
             redis.exceptions.RedisError: what does not pass by itself, as wrong credentials.
         """
-        patience, away_since = Patience(), 0.0
+        patience = Patience()
         while not self.is_closing:
             try:
                 if patience.failures:
                     await self.upkeep.renew()
-                    now = asyncio.get_running_loop().time()
-                    if now - away_since > self.upkeep.lease_s / 3:
-                        self.claims_from = now + OTHERS_RENEW_S
+                    self.outage.end()
                 if await self._step():
                     patience.reset()
                 elif self.limits.burst and await self._is_burst_over():
@@ -118,7 +115,7 @@ class Serving:
                     logger.error("%s: %s. The worker stops: %s", type(error).__name__, error, _CURE)
                     raise
                 if patience.failures == 0:
-                    away_since = asyncio.get_running_loop().time()
+                    self.outage.begin()
                     kind = type(error).__name__
                     logger.warning("the server is away (%s: %s); running jobs go on", kind, error)
                 await self._carry_out(self.running.begin())
@@ -140,16 +137,13 @@ class Serving:
     def free_slots(self) -> int:
         """Give how many more jobs may start; less than 1 when none may."""
         limits = self.limits
-        if not limits.allow_pick_jobs or self.running.is_one_alone() or self._lets_others_renew():
+        if not limits.allow_pick_jobs or self.running.is_one_alone() or self.outage.left_s():
             return -1
         slots = min(limits.max_jobs - self.running.in_flight, limits.queue_read_limit)
         slots = min(slots, max(limits.max_jobs // 2, SMALLEST_HALF))
         if limits.burst and limits.max_burst_jobs >= 0:
             slots = min(slots, limits.max_burst_jobs - self.jobs_started())
         return slots
-
-    def _lets_others_renew(self) -> bool:
-        return asyncio.get_running_loop().time() < self.claims_from
 
     async def _step(self) -> bool:
         """Do what is to be done now; False when there was nothing."""
@@ -198,8 +192,8 @@ class Serving:
     async def _sleep(self) -> None:
         now = asyncio.get_running_loop().time()
         until = min(self.next_beat, self.rounds.next_due_at() or self.next_beat)
-        if now < self.claims_from:
-            until = min(until, self.claims_from)
+        if left_s := self.outage.left_s():
+            until = min(until, now + left_s)
         if not self.is_pushed():
             until = min(until, now + POLL_WITHOUT_PUSHES_S)
         if self.limits.burst:

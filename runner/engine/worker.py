@@ -184,11 +184,11 @@ class Worker(CronWorker):
         await greet(self.pool, self.options, self._keys.values(), self._execute)
         if self.options.before_start is None and self.job_serializer is None:
             logger.warning("payloads are pickles: whoever can write to this server can run code here")
-        self.ctx["redis"] = self.pool
         self.ctx.update(
             build.shared_by_jobs(self, self.options, self._execute, self.pool, self._queues, self._running)
         )
-        self._effects = self.ctx["effects"]
+        effects = self._effects = self.ctx["effects"]
+        self._serving.outage = effects.holds.scripts.outage
         self._running.runnables = build.runnables_of(self, self.options, on_stuck=self._running.abandon)
         if self.on_startup is not None:
             await self.on_startup(self.ctx)

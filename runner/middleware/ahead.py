@@ -55,8 +55,11 @@ async def ask_ahead(holds: Holds, asking: Sequence[Asking]) -> None:
     """Ask for each attempt what its middleware begin with, outermost first; a trip for each depth.
 
     The answers are left in ``attempt.ahead``, for the middleware to take out in that order. Asks once: when
-    the server is away nothing is left there, and each call is as patient for itself as it has to be.
+    the server is away nothing is left there, and each call is as patient for itself as it has to be; likewise
+    as long as others are to renew.
     """
+    if holds.scripts.outage.is_felt():
+        return
     depth = 0
     while asking:
         by_verb: dict[Verb, tuple[list[Asking], list[Question]]] = {"lock": ([], []), "begin": ([], [])}

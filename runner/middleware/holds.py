@@ -19,6 +19,7 @@ from ..outcome import Outcome, Retrying, Snoozed
 from ..wire.bell import Bell
 from ..wire.effects import EffectScripts, owner_of
 from ..wire.keys import Layout
+from ..wire.outage import OTHERS_RENEW_S
 from .endings import Endings
 
 logger = logging.getLogger("runner.middleware")
@@ -83,7 +84,7 @@ class Holds:
         self.scripts = EffectScripts(
             execute, patient, layout=layout, bell=bell.channel, lease_ms=round(lease_s * 1000)
         )
-        self.scripts.before_asking_again = self._keep_ours
+        self.scripts.let_others_renew = self._let_others_renew
         self._bell = bell
         self._lease_s = lease_s
         self._carrier_of = carrier_of
@@ -145,13 +146,14 @@ class Holds:
         elif self._held:
             self._timer = asyncio.get_running_loop().call_later(self._lease_s / 3, self._tick)
 
-    async def _keep_ours(self) -> None:
-        """Keep what is held here before anybody here asks for more.
-
-        The server was away, and leases may have run out though who has them lives: a record of ours would be
-        taken over by a job of ours that waited for it.
-        """
-        await self._keep([held for held in self._held.values() if not held.attempt.is_over])
+    async def _let_others_renew(self) -> None:
+        """Keep what is held here, and let others keep theirs, before anybody here asks for more."""
+        outage = self.scripts.outage
+        if outage.is_on:
+            await self.scripts.reach()
+            await self._keep([held for held in self._held.values() if not held.attempt.is_over])
+            outage.end()
+        await asyncio.sleep(outage.left_s())
 
     async def _keep(self, live: Sequence[Held]) -> None:
         await self.endings.write()
@@ -166,7 +168,7 @@ class Holds:
             await self._keep(live)
         except Exception as error:  # noqa: BLE001 - whatever it is, leases go on being renewed
             logger.warning("locks and records were not renewed, trying again: %s", error)
-            pause_s = min(1.0, pause_s / 3)
+            pause_s = min(OTHERS_RENEW_S / 2, pause_s / 3)
         self._renewing = None
         if self._held and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(pause_s, self._tick)

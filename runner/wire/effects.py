@@ -13,6 +13,7 @@ import msgspec
 from .coalesce import Coalesced
 from .keys import Layout
 from .lua_loader import load
+from .outage import Outage
 from .passing import TROUBLE
 from .scripts import Execute, run_script
 
@@ -94,11 +95,13 @@ class EffectScripts:
         bell: channel of this process.
         lease_ms: how long what is taken is kept unless renewed.
 
+
     Attributes:
-        before_asking_again: awaited before the next ``ask`` after one that the server did not answer.
+        outage: what is known of one; ``ask`` notes when it begins.
+        let_others_renew: awaited by ``ask`` after an outage, as long as others may not have renewed.
     """
 
-    before_asking_again: Callable[[], Awaitable[None]] | None = None
+    let_others_renew: Callable[[], Awaitable[None]] | None = None
 
     def __init__(
         self, execute: Execute, patiently: Patiently, *, layout: Layout, bell: str, lease_ms: int
@@ -108,7 +111,7 @@ class EffectScripts:
         self._keys = (prefix_of(layout),)
         self._bell = bell
         self._lease_ms = lease_ms
-        self._was_away = False
+        self.outage = Outage(lease_ms / 1000)
         self.lock = Coalesced(self._lock)
         self.release = Coalesced(self._release)
         self.begin = Coalesced(self._begin)
@@ -123,15 +126,14 @@ class EffectScripts:
         Raises:
             ServerError, redis.exceptions.RedisError: nobody knows what was taken; ask again.
         """
-        if self._was_away and self.before_asking_again is not None:
-            await self.before_asking_again()
+        if self.let_others_renew is not None and self.outage.is_felt():
+            await self.let_others_renew()
         args, script = (0, self._lease_ms, self._bell, packed(asks)), _ASKED[verb]
         try:
             reply = await run_script(self._execute, script, self._keys, args)
         except TROUBLE:
-            self._was_away = True
+            self.outage.begin()
             raise
-        self._was_away = False
         if verb == "lock":
             return reply
         answers: list[BeginAnswer] = [_NEW] * len(asks)
@@ -176,6 +178,14 @@ class EffectScripts:
     async def _keep(self, holds: Sequence[Hold]) -> list[Verdict]:
         args = (0, self._lease_ms, packed(holds))
         return await run_script(self._execute, "keep_held", self._keys, args)
+
+    async def reach(self) -> None:
+        """Come back when the server takes writes; keeps what nobody holds.
+
+        Raises:
+            redis.exceptions.RedisError: it does not.
+        """
+        await self._keep([("", "")])
 
     async def _run(self, verb: str, args: tuple[Any, ...]) -> Any:
         return await self._patiently(lambda: run_script(self._execute, verb, self._keys, args))

@@ -5,11 +5,25 @@ from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from runner.engine.serve import OTHERS_RENEW_S, Serving
+from runner.engine.serve import Serving
 from runner.engine.wake import Wake
+from runner.job import Attempt
+from runner.middleware.holds import Holds
+from runner.middleware.idempotency import Effect
+from runner.wire.bell import Bell
+from runner.wire.link import Link
+from runner.wire.outage import OTHERS_RENEW_S, Outage
+from tests.simulation.network import Network
+from tests.simulation.scripting import Lua
+from tests.simulation.seeded import seeded
+from tests.simulation.server import Server
 from tests.simulation.world import World
 
 SLOTS = 6
+LEASE_S = 6.0
+AWAY_AT_S = LEASE_S / 3 - 0.1
+BACK_AT_S = AWAY_AT_S + LEASE_S - 0.3
+"""Away before anything is renewed, and not as long as who asks is patient."""
 
 
 class Rounds:
@@ -73,6 +87,7 @@ def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others
         execute=nothing,
         queues=(),
     )
+    serving.outage = Outage(0)
     serving.back.set()
     try:
         world.process("w", serving.run)
@@ -84,3 +99,48 @@ def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others
     assert written_at < away_at + 0.5
     assert claims > 0
     assert claimed_at >= written_at + OTHERS_RENEW_S
+
+
+class Process:
+    """One that asks for an effect."""
+
+    def __init__(self, network: Network, job_id: str) -> None:
+        link = Link(network.pool())
+        self.holds = Holds(link.execute, Bell(), lease_s=LEASE_S)
+        attempt = Attempt(
+            job_id=job_id, queue="q", number=1, token=f"t-{job_id}", fence=1, due_at_ms=0, payload=b""
+        )
+        self.effect = Effect(self.holds, attempt, "digest", "", 60_000)
+
+    def start(self, world: World) -> None:
+        world.process("asker", self.ask)
+
+    async def make(self) -> None:
+        assert (await self.effect.begin(wait_s=0))[0] == b"new"
+        self.holds.add(self.effect)
+
+    async def ask(self) -> None:
+        await self.effect.begin(wait_s=BACK_AT_S + LEASE_S)
+
+
+def outage(seed: int) -> tuple[Process, Process]:
+    """Let one process make an effect and another wait for it, and the server be away meanwhile."""
+    world = World(seed)
+    network = Network(world, Server(world.now_us, seed, Lua()))
+    maker, asker = Process(network, "maker"), Process(network, "asker")
+    world.process("maker", maker.make)
+    world.after(0.5, lambda: asker.start(world))
+    world.at(AWAY_AT_S, network.go_down)
+    world.at(BACK_AT_S, network.come_back)
+    with seeded(world):
+        world.run(lambda: world.now_s > BACK_AT_S + LEASE_S, deadline_s=100)
+        world.end()
+    return maker, asker
+
+
+def test_after_an_outage_nobody_asks_before_all_who_live_have_renewed() -> None:
+    """The lease has run out; whoever is back first would recover what is still being made (seed 13184)."""
+    for seed in range(10):
+        maker, asker = outage(seed)
+        assert asker.effect.answer[0] == b"busy"
+        assert not maker.effect.is_lost
