@@ -7,6 +7,7 @@ from typing import Any
 
 from jobs.payment.sandbox import balance
 from runner import JobState
+from runner.dead_letters import Letter
 from runner.demo.ledger import read_ledger
 
 from .load import cents_of, order_of
@@ -38,6 +39,9 @@ PROMISES: dict[str, str] = {
 }
 """What must be 0, and out of how many."""
 
+DYING = {"hooks": "webhooks", "payments": "payments", "works": "jobs"}
+"""What of the load may become a dead letter, and what it is called."""
+NO_LETTER = "no letter says why"
 LOSSES = ("webhooks lost", "payments lost", "jobs lost", "chords lost", "ends that we do not know")
 REPEATS = ("jobs enqueued twice", "stale outcomes accepted", "fences that did not rise", "chords fired twice")
 """What a server that has lost acknowledged writes may do again."""
@@ -78,6 +82,7 @@ def judge(stage: Stage, unpromised: tuple[str, ...] = ()) -> Outcome:
     _payments(stage, figures, outcome.told)
     _jobs(stage, events, figures)
     _chords(stage, events, figures)
+    _dead(stage, events, outcome)
     done = Counter(stage.done) + _faults(stage)
     figures.update(done)
     figures["faults"] = sum(done.values())
@@ -165,10 +170,6 @@ def _jobs(stage: Stage, events: list[Event], figures: Counter[str]) -> None:
     figures["jobs that ran to the end twice"] = sum(count > 1 for count in ends.values())
     for number, job in numbers.items():
         state = stage.state_of("works", number)
-        if state is JobState.DEAD:
-            info: Any = stage.watch and stage.watch.infos[job.id]
-            why = info.error.get("message") or info.error.get("type") or "a reason that is not recorded"
-            figures[f"jobs dead: {why}"] += 1
         if state is JobState.UNKNOWN:
             figures["ends that we do not know" if ends[job.id] else "jobs lost"] += 1
         elif not state.is_terminal:
@@ -195,6 +196,30 @@ def _chords(stage: Stage, events: list[Event], figures: Counter[str]) -> None:
     figures["chords acknowledged"] = len(stage.load.jobs["chords"])
     figures["chords lost"] = sum(str(number) not in fired for number in stage.load.jobs["chords"])
     figures["chords fired twice"] = sum(len(fired[each]) > 1 or again[each] > 1 for each in fired)
+
+
+def _dead(stage: Stage, events: list[Event], outcome: Outcome) -> None:
+    """Say of each dead letter why it is one, and what was done to the workers that had begun its job."""
+    fates = dict.fromkeys((pid for pid, _ in stage.crew.holds), "held")
+    fates |= dict.fromkeys(stage.crew.deaths, "killed")
+    for kind, named in DYING.items():
+        for number, job in stage.load.jobs[kind].items():
+            if stage.state_of(kind, number) is JobState.DEAD:
+                letter = stage.letters.get(job.id)
+                why = letter.reason if letter is not None and letter.reason else NO_LETTER
+                outcome.figures[f"{named} dead: {why}"] += 1
+                begun = [event.worker for event in events if event.what == "start" and event.job == job.id]
+                outcome.told.append(f"{named} dead: {job.id}: {death(letter, begun, fates)}")
+
+
+def death(letter: Letter | None, begun: list[int], fates: dict[int, str]) -> str:
+    """Say why a job is dead, and what was done to each worker that noted its start, in order."""
+    if letter is None:
+        return NO_LETTER
+    error = ": ".join(filter(None, (letter.error.get("type"), letter.error.get("message"))))
+    told = [letter.reason or NO_LETTER, error, f"{letter.attempts} attempts"]
+    told += [f"worker {pid} {fates.get(pid, 'lived')}" for pid in begun]
+    return ", ".join(filter(None, told))
 
 
 def _faults(stage: Stage) -> Counter[str]:

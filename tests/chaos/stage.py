@@ -13,8 +13,9 @@ from typing import Any
 from jobs.payment import payment_state, reconcile_payments, resolve_unknown
 from jobs.payment.sandbox import Sandbox
 from runner import JobState, Runner
+from runner.dead_letters import Letter
 from runner.demo.watch import Watch
-from runner.errors import RunnerError
+from runner.errors import NotDead, RunnerError
 
 from .crew import Crew
 from .load import Load, order_of
@@ -39,6 +40,7 @@ class Stage:
         done: what was done to them, counted; goes into the report.
         back_at: when the server was back after each outage.
         told: lines for the report.
+        letters: of the jobs that are dead at the end, by id.
     """
 
     folder: Path
@@ -61,6 +63,7 @@ class Stage:
     told: list[str] = field(default_factory=list)
     states: dict[str, Any] = field(default_factory=dict)
     watch: Watch | None = None
+    letters: dict[str, Letter] = field(default_factory=dict)
 
     async def moments(self, count: int, until: float = 0.95, *, rest_s: float = 0.0) -> AsyncIterator[int]:
         """Come back so many times over the load's time, at moments drawn by the seed.
@@ -104,7 +107,7 @@ class Stage:
         begun = time.monotonic()
         kinds = ("hooks", "works", "payments")
         self.watch = Watch(job for kind in kinds for job in self.load.jobs[kind].values())
-        for end in (self._jobs_end, self._chords_end, self._payments_end):
+        for end in (self._jobs_end, self._chords_end, self._payments_end, self._read_letters):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limit_s):
                     await end()
@@ -151,6 +154,14 @@ class Stage:
             elif waiting and all(self.states[order] is None for order in waiting):
                 return  # we do not know of them, and neither does the gateway: lost
             await asyncio.sleep(0.1)
+
+    async def _read_letters(self) -> None:
+        """Read why the dead are dead: nothing else tells of one that only took workers down with it."""
+        assert self.watch is not None
+        for info in self.watch.infos.values():
+            if info.state is JobState.DEAD:
+                with contextlib.suppress(NotDead):  # its letter went with the last writes of a server
+                    self.letters[info.id] = await self.runner.dead.show(info.id, queue=info.queue)
 
     def state_of(self, kind: str, number: int) -> JobState:
         """Give the state in which a job was seen last."""

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from chaos.figures import Counts, bound, histogram
-from chaos.judge import Outcome, recoveries
+from chaos.judge import NO_LETTER, Outcome, death, recoveries
 from chaos.slope import is_flat
 from chaos.tasks import Event
+
+from runner.dead_letters import Letter
 
 
 def test_counts_add_up_over_runs(tmp_path: Path):
@@ -43,6 +46,21 @@ def test_a_recovery_is_from_a_kill_to_the_next_start_of_what_it_broke_off():
         Event("start", "lost its lease", 2, 22, 8, 9.0),
     ]
     assert recoveries(events, {7: 3.0}) == [6.0]
+
+
+def test_a_death_is_told_with_its_reason_and_what_was_done_to_its_workers():
+    """Poison has no error, only workers that died; others have one; a letter may be lost with the tail."""
+    nothing: dict[str, Any] = {"task": "work", "replays": 0, "died_at_ms": 1, "size": 1, "history": ()}
+    nothing |= {"payload": None, "args": None, "kwargs": None, "queue": "default"}
+    poison = Letter(id="a", reason="poison", attempts=3, error={}, **nothing)
+    assert death(poison, [7, 8, 9], {7: "killed", 9: "held"}) == (
+        "poison, 3 attempts, worker 7 killed, worker 8 lived, worker 9 held"
+    )
+    failed = Letter(
+        id="a", reason="max_tries", attempts=2, error={"type": "OSError", "message": "no"}, **nothing
+    )
+    assert death(failed, [], {}) == "max_tries, OSError: no, 2 attempts"
+    assert death(None, [], {}) == NO_LETTER
 
 
 def test_flat_is_what_does_not_grow_beyond_its_noise():
