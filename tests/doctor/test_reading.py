@@ -97,6 +97,23 @@ async def test_a_job_that_ends_while_the_doctor_looks_is_not_lost(redis: AsyncRe
     assert (sample.looked, sample.missing, sample.leaseless) == (1, ("lost",), 1)
 
 
+async def test_a_job_that_moves_while_the_doctor_looks_stands_in_one_place(redis: AsyncRedis) -> None:
+    """It died between the two looks at its places: it is told of only where it still stands in both."""
+    keys, client = keys_of("default"), Client(redis.connection_pool)
+    await redis.zadd(keys.queue, {"moving": 1, "doubled": 1})
+    await redis.zadd(keys.dead, {"doubled": 1})
+
+    async def execute(*command: object) -> object:
+        if command[:2] == ("ZSCORE", keys.dead):
+            await redis.zrem(keys.queue, "moving")
+            await redis.zadd(keys.dead, {"moving": 1})
+        return await client.execute(*command)
+
+    sample = await read_sample(execute, keys)
+    await client.close()
+    assert sample.doubled == {"doubled": keys.dead}
+
+
 async def test_a_project_in_good_order_has_only_gains() -> None:
     """Serializer and time zone are named, nothing is inherited or misspelt."""
     from zoneinfo import ZoneInfo

@@ -152,6 +152,23 @@ async def test_after_an_outage_what_is_held_is_kept_before_more_is_asked(
     assert counting.sent == ["lock_acquire"]
 
 
+async def test_after_an_outage_what_has_ended_is_written_before_more_is_asked(
+    holds: Any, counting: Counting
+) -> None:
+    """Its record is renewed no longer: a job here that waits for it would make the effect again."""
+    first, second = attempt_of("job-1", 1), attempt_of("job-2", 1)
+    await ahead.ask_ahead(holds, [(first, asks_of(both))])
+    lock, effect = first.ahead
+    lock.undo()
+    await holds.scripts.release.settled()
+    await effect.end_with_job("D", b'"done"')
+    counting.is_cut = True
+    await ahead.ask_ahead(holds, [(second, asks_of(both))])
+    counting.is_cut = False
+    entry = asks_of(both)[1].question(second, holds).entry
+    assert await holds.scripts.begin.put(entry) == (b"done", b'"done"')
+
+
 def test_nothing_is_asked_before_what_comes_first() -> None:
     """A user's middleware, a rate limit or a gate may wait for long: no lock is held meanwhile."""
 
