@@ -55,7 +55,7 @@ def test_the_example_is_short():
 
 def test_every_path_of_the_readme_is_there():
     """The map, the links and the test files of arq's table lead somewhere."""
-    paths = re.findall(r"`([\w./]+/[\w./]*)`", README) + re.findall(r"\]\((?!https?:)([^)]+)\)", README)
+    paths = re.findall(r"`([\w./]+/[\w./]*)`", README) + re.findall(r"\]\((?!https?:)([^)#]+)", README)
     places = [ROOT, ROOT / "tests", ROOT / "runner"]
     named = {path for path in paths if not path.startswith(".")}
     assert len(named) > 25
