@@ -10,6 +10,7 @@
 | `authorities` | what clients trust by default, read once: it takes 20 ms of CPU |
 | `forks` | the module that starts scripts in processes of their own, without importing all anew |
 | `wait_until` | `await wait_until(condition, "what is awaited")`: polls, and fails with the description |
+| `outlast` | `await outlast(1)`: until a lease of a second would have ended, by the server's clock |
 
 What a database does not separate: published messages, `CLIENT TRACKING` pushes, loaded scripts, `CONFIG`.
 Tests run one after the other, so that only matters to what a test leaves running.
@@ -186,6 +187,23 @@ def wait_until() -> Callable[..., Awaitable[object]]:
             await asyncio.sleep(0.005)
 
     return poll
+
+
+@pytest.fixture
+def outlast(redis: Redis, wait_until: Callable[..., Awaitable[object]]) -> Callable[[float], Awaitable[None]]:
+    async def wait(lease_s: float) -> None:
+        async def now_s() -> float:
+            seconds, micros = await redis.time()
+            return seconds + micros / 1e6
+
+        ends_s = await now_s() + lease_s
+
+        async def is_over() -> bool:
+            return await now_s() > ends_s
+
+        await wait_until(is_over, f"{lease_s} s pass at the server", lease_s + 30)
+
+    return wait
 
 
 @pytest.fixture(autouse=True)

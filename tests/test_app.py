@@ -188,27 +188,26 @@ async def test_one_that_cannot_enter_does_not_take_the_others_down(
 # -- a worker inside ---------------------------------------------------------------------------------
 
 
-async def test_an_embedded_worker_finishes_before_its_block_ends(redis_url: str) -> None:
+async def test_an_embedded_worker_finishes_before_its_block_ends(redis_url: str, wait_until: Any) -> None:
     """Leaving lets running jobs end within the grace; what was not begun stays on the server."""
-    ran: list[int] = []
-    running = asyncio.Event()
+    began, ran = list[int](), list[int]()
 
     @task
     async def work(ctx: Context, number: int) -> int:
-        running.set()
-        await asyncio.sleep(0.05)
+        began.append(number)
+        await wait_until(lambda: not worker.is_claiming, "the block is left")
         ran.append(number)
         return number
 
     runner = runner_at(redis_url, work, max_jobs=2)
     async with runner:
-        async with runner.worker():
+        async with runner.worker() as worker:
             jobs = [await runner.enqueue(work, number) for number in range(20)]
-            await running.wait()
+            await wait_until(lambda: len(began) == 2, "all slots are taken")
         done = [await job.status() for job in jobs]
-        assert ran
-        assert done.count(JobState.SUCCEEDED) == len(ran) < 20
-        assert done.count(JobState.READY) == 20 - len(ran)
+        assert (began, len(ran)) == (ran, 2)
+        assert done.count(JobState.SUCCEEDED) == 2
+        assert done.count(JobState.READY) == 18
         assert {(await job.info()).attempts for job in jobs} == {0, 1}
 
 
@@ -309,7 +308,7 @@ async def test_a_worker_that_cannot_start_says_so_where_it_is_entered(
 
 
 async def test_a_worker_that_stops_by_itself_is_heard_of(
-    redis_url: str, caplog: pytest.LogCaptureFixture
+    redis_url: str, caplog: pytest.LogCaptureFixture, wait_until: Any
 ) -> None:
     """Its error is logged when it happens and raised where the block ends."""
 
@@ -321,8 +320,7 @@ async def test_a_worker_that_stops_by_itself_is_heard_of(
             worker.heart_beat = break_down
             worker._serving.next_beat = 0.0
             worker._wake.set()
-            while "the embedded worker has stopped" not in caplog.text:
-                await asyncio.sleep(0.01)
+            await wait_until(lambda: "the embedded worker has stopped" in caplog.text, "it is logged")
 
     with pytest.raises(RuntimeError, match="the engine broke"):
         await host()

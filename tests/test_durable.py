@@ -349,7 +349,7 @@ async def test_a_waiting_job_gives_its_slot_under_a_limit_back(make: Make, wait_
 
 
 async def test_a_job_that_has_begun_does_not_expire_in_its_sleep(
-    make: Make, redis: Redis, wait_until: Until
+    make: Make, redis: Redis, wait_until: Until, outlast: Any
 ) -> None:
     """`expires` is about starting; a signal that came early does not count as a start."""
 
@@ -362,11 +362,11 @@ async def test_a_job_that_has_begun_does_not_expire_in_its_sleep(
     async with runner:
         late = await runner.enqueue(nap.using(expires=0.001))
         await late.signal("early")
-        await asyncio.sleep(0.01)
+        await outlast(0.001)
         async with runner.worker():
             job = await runner.enqueue(nap.using(expires=2))
             await held(job, wait_until)
-            await asyncio.sleep(2)
+            await outlast(2)
             await let_time_pass(redis, job, "sleep:#1")
             assert await job.result(30) == "woken"
             assert await late.status() is JobState.EXPIRED

@@ -230,7 +230,7 @@ async def test_who_waits_for_room_gets_in_as_jobs_start(runner_of: Any) -> None:
         assert came == [0, 1, 2]
 
 
-async def test_a_wait_for_room_ends(runner_of: Any) -> None:
+async def test_a_wait_for_room_ends(runner_of: Any, wait_until: Any) -> None:
     """After `wait` without room QueueFull says how long it was; closing the runner ends the wait at once."""
     async with runner_of(max_waiting=1, when_full="wait", wait=0.2) as runner:
         await runner.enqueue(plain)
@@ -239,8 +239,7 @@ async def test_a_wait_for_room_ends(runner_of: Any) -> None:
     async with runner_of(max_waiting=1, when_full="wait", wait=60) as runner:
         waiting = asyncio.create_task(runner.enqueue(plain))
         rooms = runner.client._intake._rooms
-        while not (rooms and rooms["default"].is_awaited):
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: rooms and rooms["default"].is_awaited, "it waits for room")
     with pytest.raises(Exception, match="closed while a job waited for room: not enqueued"):
         await waiting
 

@@ -90,7 +90,7 @@ async def test_a_failure_without_a_kept_result_is_read_from_its_dead_letter(
             await job.result(30)
 
 
-async def test_a_cancelled_job_says_so(make_runner: Callable[..., Runner]) -> None:
+async def test_a_cancelled_job_says_so(make_runner: Callable[..., Runner], wait_until: Any) -> None:
     """JobCancelled for a job that waited as well as for one that ran."""
     async with make_runner(hang) as runner:
         waiting = await runner.enqueue(hang)
@@ -100,8 +100,11 @@ async def test_a_cancelled_job_says_so(make_runner: Callable[..., Runner]) -> No
             await result
         async with runner.worker():
             running = await runner.enqueue(hang)
-            while await running.status() != JobState.RUNNING:
-                await asyncio.sleep(0.01)
+
+            async def is_running() -> bool:
+                return await running.status() == JobState.RUNNING
+
+            await wait_until(is_running, "the job runs")
             assert await running.cancel()
             with pytest.raises(JobCancelled, match=running.id):
                 await running.result(30)

@@ -62,14 +62,13 @@ async def test_a_wait_outlives_the_worker(make_runner: Callable[..., Runner], re
 
 
 async def test_a_wait_outlives_a_restart_of_the_server(
-    make_runner: Callable[..., Runner], restartable_server: Any
+    make_runner: Callable[..., Runner], restartable_server: Any, wait_until: Any
 ) -> None:
     """The server is killed and started again while many wait: each gets its result."""
     async with make_runner(echo, url=restartable_server.url) as runner:
         jobs = [await runner.enqueue(echo, number) for number in range(50)]
         waits = [asyncio.create_task(job.result(30)) for job in jobs]
-        while not runner.client._tracking.is_on:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: runner.client._tracking.is_on, "it is told of changes")
         restartable_server.kill9()
         restartable_server.start()
         async with runner.worker():
@@ -77,26 +76,26 @@ async def test_a_wait_outlives_a_restart_of_the_server(
 
 
 async def test_a_wait_without_pushes_looks_by_itself(
-    make_runner: Callable[..., Runner], redis: Redis
+    make_runner: Callable[..., Runner], wait_until: Any
 ) -> None:
     """The connection that brings pushes is cut and refused again and again: results come within seconds."""
     async with make_runner(echo) as runner:
         job = await runner.enqueue(echo, 7)
         wait = asyncio.create_task(job.result(30))
-        while not runner.client._tracking.is_on:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: runner.client._tracking.is_on, "it is told of changes")
         await runner.client._tracking.close()
         async with runner.worker():
             assert await wait == 7
 
 
-async def test_a_job_that_is_lost_ends_the_wait(make_runner: Callable[..., Runner], redis: Redis) -> None:
+async def test_a_job_that_is_lost_ends_the_wait(
+    make_runner: Callable[..., Runner], redis: Redis, wait_until: Any
+) -> None:
     """Somebody deletes the job from the server: whoever waits hears it at once, pushed."""
     async with make_runner(echo) as runner:
         job = await runner.enqueue(echo, 7)
         wait = asyncio.create_task(job.result(30))
-        while not runner.client._tracking.is_on:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: runner.client._tracking.is_on, "it is told of changes")
         await redis.flushdb()
         with pytest.raises(Exception, match=f"job {job.id}: it has ended, or never was"):
             await wait
@@ -140,15 +139,17 @@ async def test_a_server_that_refuses_to_answer_is_said(
 
 
 async def test_a_bare_look_at_a_waiting_job_costs_one_command_for_hundreds(
-    make_runner: Callable[..., Runner], redis: Redis
+    make_runner: Callable[..., Runner], redis: Redis, wait_until: Any
 ) -> None:
     """While nothing happens, 500 waits cost one EXISTS a second, not a thousand reads."""
     async with make_runner(echo) as runner:
         jobs = await asyncio.gather(*(runner.enqueue(echo, number) for number in range(500)))
         waits = [asyncio.create_task(job.result(30)) for job in jobs]
         results = runner.client._results
-        while not (runner.client._tracking.is_on and results._looking is None and len(results._waits) == 500):
-            await asyncio.sleep(0.01)
+        await wait_until(
+            lambda: runner.client._tracking.is_on and results._looking is None and len(results._waits) == 500,
+            "all wait, and nobody looks",
+        )
         await redis.config_resetstat()
         await results._sweep()
         stats = await redis.info("commandstats")

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from runner import Runner, Settings
 from runner.embed import IdempotencyKey
@@ -94,7 +93,9 @@ async def test_another_request_under_the_key_is_422(shop: Shop, runner: Runner, 
     assert (answer.status_code, len(shop.orders)) == (422, 1)
 
 
-async def test_a_request_in_progress_is_409(shop: Shop, runner: Runner, redis: Redis) -> None:
+async def test_a_request_in_progress_is_409(
+    shop: Shop, runner: Runner, wait_until: Any, outlast: Any
+) -> None:
     """Also after its lease would have ended, for it is renewed; with Retry-After, and then the answer."""
     release = asyncio.Event()
 
@@ -104,10 +105,9 @@ async def test_a_request_in_progress_is_409(shop: Shop, runner: Runner, redis: R
     shop.answers = [slow]
     async with client_of(shop, runner) as client:
         first = asyncio.create_task(order(client, "k-1"))
-        while not shop.orders:
-            await asyncio.sleep(0.005)
+        await wait_until(lambda: shop.orders, "the first request runs")
         assert (await order(client, "k-1")).status_code == 409
-        await asyncio.sleep(1.5)
+        await outlast(1)
         busy = await order(client, "k-1")
         assert (busy.status_code, busy.headers["retry-after"]) == (409, "1")
         release.set()
@@ -185,13 +185,20 @@ async def test_other_methods_and_paths_pass(shop: Shop, runner: Runner) -> None:
 
 async def test_many_at_once_run_once(shop: Shop, runner: Runner) -> None:
     """100 concurrent requests: one runs, the others are told that it does, or get its answer."""
+    is_told = asyncio.Event()
 
-    async def slow() -> None:
-        await asyncio.sleep(0.05)
+    async def ask(client: httpx.AsyncClient) -> httpx.Response:
+        answer = await order(client, "k-1")
+        if answer.status_code == 409:
+            is_told.set()
+        return answer
 
-    shop.answers = [slow]
+    async def until_somebody_is_told() -> None:
+        await is_told.wait()
+
+    shop.answers = [until_somebody_is_told]
     async with client_of(shop, runner) as client:
-        answers = await asyncio.gather(*(order(client, "k-1") for _ in range(100)))
+        answers = await asyncio.gather(*(ask(client) for _ in range(100)))
     assert len(shop.orders) == 1
     assert {answer.status_code for answer in answers} == {201, 409}
 

@@ -1,6 +1,5 @@
 """Probes inside somebody else's app: the same answers over ASGI and over aiohttp."""
 
-import asyncio
 from contextlib import suppress
 
 import httpx
@@ -37,7 +36,7 @@ async def test_they_answer_below_any_prefix(runner):
     assert (scale.json()["backlog"], other.status_code) == (0, 404)
 
 
-async def test_a_worker_that_dies_flips_both(runner, redis):
+async def test_a_worker_that_dies_flips_both(runner, redis, wait_until):
     """An embedded worker that stops by itself: the app lives on, and says that its jobs do not."""
     async with runner, asked(Probes(runner, needs_worker=True)) as http:
         before = await http.get("/readyz")
@@ -45,8 +44,7 @@ async def test_a_worker_that_dies_flips_both(runner, redis):
             async with runner.worker():
                 assert (await http.get("/readyz")).status_code == 200
                 await redis.set("arq:queue", "no zset")
-                while not runner.health.died:
-                    await asyncio.sleep(0.005)
+                await wait_until(lambda: runner.health.died, "the worker has stopped")
         answers = [await http.get(path) for path in ("/healthz", "/readyz")]
     assert (before.status_code, before.json()["reasons"]) == (503, ["no worker serves here"])
     assert [answer.status_code for answer in answers] == [503, 503]

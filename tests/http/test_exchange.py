@@ -209,13 +209,12 @@ async def test_a_header_with_a_line_break_was_never_sent(client, receivers):
     assert receiver.ledger.connections == 0
 
 
-async def test_a_full_pool_is_our_own_trouble(receivers, make_client):
+async def test_a_full_pool_is_our_own_trouble(receivers, make_client, wait_until):
     """Waiting for a free connection says nothing about the receiver, and nothing was sent."""
     client = make_client(max_connections=1)
     async with receivers.Receiver(receivers.silent) as receiver:
         holder = asyncio.create_task(post(client, receiver.url))
-        while not receiver.requests:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: receiver.requests, "the request has arrived")
         client.timeout = httpx.Timeout(GENEROUS_S, connect=0.05, pool=0.05)
         ended = await post(client, receiver.url)
         holder.cancel()
@@ -276,16 +275,12 @@ async def test_of_a_transport_that_tells_nothing_the_class_decides(error, kind):
         assert isinstance(await post(client, "http://h/"), kind)
 
 
-async def test_cancellation_is_not_swallowed(client, receivers):
+async def test_cancellation_is_not_swallowed(client, receivers, wait_until):
     """A worker that stops cancels its jobs; the exchange lets it through and drops the connection."""
     async with receivers.Receiver(receivers.silent) as receiver:
         task = asyncio.create_task(post(client, receiver.url))
-        while not receiver.requests:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: receiver.requests, "the request has arrived")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(GENEROUS_S):
-            while receiver.ledger.open_now:
-                await asyncio.sleep(0.01)
-        assert receiver.ledger.open_now == 0
+        await wait_until(lambda: receiver.ledger.open_now == 0, "the connection is closed")

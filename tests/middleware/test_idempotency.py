@@ -15,6 +15,7 @@ from runner import (
     IdempotencyConflict,
     InvalidArguments,
     InvalidTask,
+    Job,
     JobFailed,
     Runner,
     Settings,
@@ -187,6 +188,10 @@ async def test_a_definite_failure_is_every_caller_s_answer(make: Make) -> None:
     assert tries == ["o-17"]
 
 
+async def is_in(job: Job[Any], state: str) -> bool:
+    return await job.status() == state
+
+
 async def test_a_busy_effect_is_snoozed_for_after_a_bounded_wait(make: Make, wait_until: Any) -> None:
     """A second caller gives its slot back, spends no attempt, and gets the result in the end."""
     release = asyncio.Event()
@@ -199,31 +204,29 @@ async def test_a_busy_effect_is_snoozed_for_after_a_bounded_wait(make: Make, wai
     runner = make(charge)
     async with runner.worker():
         first = await runner.enqueue(charge, "o-17")
-        while await first.status() != "running":
-            await asyncio.sleep(0.005)
+        await wait_until(lambda: is_in(first, "running"), "the first caller runs")
         second = await runner.enqueue(charge, "o-17")
-
-        async def is_snoozed() -> bool:
-            return (await second.info()).state == "scheduled"
-
-        await wait_until(is_snoozed, "the second caller is snoozed")
+        await wait_until(lambda: is_in(second, "scheduled"), "the second caller is snoozed")
         release.set()
         assert (await first.result(30), await second.result(30)) == ("charged", "charged")
 
 
-async def test_an_effect_longer_than_its_lease_stays_one(make: Make) -> None:
+async def test_an_effect_longer_than_its_lease_stays_one(make: Make, wait_until: Any, outlast: Any) -> None:
     """The heartbeat renews what is in progress: a second caller waits, however long it takes."""
-    runs: list[str] = []
+    runs, may_end = list[str](), asyncio.Event()
 
-    @task(idempotency=Idempotency(wait=5))
+    @task(idempotency=Idempotency(wait=30))
     async def charge(ctx: Context, order: str) -> str:
         runs.append(order)
-        await asyncio.sleep(1.6)
+        await may_end.wait()
         return "charged"
 
     runner = make(charge, lease=1)
     async with runner.worker():
         jobs = [await runner.enqueue(charge, "o-17") for _ in range(2)]
+        await wait_until(lambda: runs, "the effect is under way")
+        await outlast(1)
+        may_end.set()
         assert [await job.result(30) for job in jobs] == ["charged", "charged"]
     assert runs == ["o-17"]
 

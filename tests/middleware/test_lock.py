@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from runner import Context, InvalidArguments, InvalidTask, Lock, Runner, Settings, task
+from runner import Context, InvalidArguments, InvalidTask, Job, Lock, Runner, Settings, task
 from runner.settings import RedisGroup, WorkerGroup
 
 Make = Callable[..., Runner]
@@ -28,7 +28,11 @@ def make(redis_url: str) -> Make:
     return runner
 
 
-async def test_skip_ends_as_succeeded_and_says_so(make: Make) -> None:
+async def is_in(job: Job[Any], state: str) -> bool:
+    return await job.status() == state
+
+
+async def test_skip_ends_as_succeeded_and_says_so(make: Make, wait_until: Any) -> None:
     """A job that finds its lock taken ends at once; one with another name runs."""
     release = asyncio.Event()
 
@@ -40,8 +44,7 @@ async def test_skip_ends_as_succeeded_and_says_so(make: Make) -> None:
     runner = make(sync)
     async with runner.worker():
         first = await runner.enqueue(sync, "ann")
-        while await first.status() != "running":
-            await asyncio.sleep(0.005)
+        await wait_until(lambda: is_in(first, "running"), "the first one runs")
         second, other = await runner.enqueue(sync, "ann"), await runner.enqueue(sync, "bob")
         assert await second.result(30) == {"status": "skipped", "reason": "already_running"}
         release.set()
@@ -119,11 +122,9 @@ async def test_snooze_leaves_the_slot_and_spends_no_attempt(make: Make, wait_unt
     runner = make(holder, snoozer, looker, max_jobs=2)
     async with runner.worker():
         first = await runner.enqueue(holder)
-        while await first.status() != "running":
-            await asyncio.sleep(0.005)
+        await wait_until(lambda: is_in(first, "running"), "the first one runs")
         second = await runner.enqueue(snoozer)
-        while (await second.info()).state != "scheduled":
-            await asyncio.sleep(0.005)
+        await wait_until(lambda: is_in(second, "scheduled"), "the second one is snoozed")
         await runner.enqueue(looker)
         await first.result(30)
         await second.result(30)
@@ -150,23 +151,24 @@ async def test_losing_the_lock_cancels_the_attempt(make: Make, redis: Redis, wai
     assert seen == [1, 1]
 
 
-async def test_a_lock_held_longer_than_its_lease_is_kept(make: Make) -> None:
+async def test_a_lock_held_longer_than_its_lease_is_kept(make: Make, wait_until: Any, outlast: Any) -> None:
     """Nothing guesses how long a job takes: the heartbeat renews while it runs."""
-    running: list[str] = []
+    running, may_end = list[str](), asyncio.Event()
 
     @task
     async def hold(ctx: Context, name: str) -> None:
         async with ctx.lock("door"):
             running.append(name)
-            await asyncio.sleep(1.6 if name == "long" else 0)
+            await may_end.wait()
             running.append(name)
 
     runner = make(hold, lease=1)
     async with runner.worker():
         long = await runner.enqueue(hold, "long")
-        while not running:
-            await asyncio.sleep(0.005)
+        await wait_until(lambda: running, "the long one holds it")
         short = await runner.enqueue(hold, "short")
+        await outlast(1)
+        may_end.set()
         await long.result(30)
         await short.result(30)
     assert running == ["long", "long", "short", "short"]

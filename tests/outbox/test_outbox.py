@@ -96,7 +96,7 @@ async def test_savepoints_count(runner, session, rows, queued, wait_until):
     assert (await rows(), await queued()) == ([], ["kept"])
 
 
-async def test_all_that_places_a_job_passes_through(runner, session, redis):
+async def test_all_that_places_a_job_passes_through(runner, session, redis, wait_until):
     """Queue, key, priority, tenant, due time and expiry; a delay counts from the call."""
     async with runner:
         before = runner.client.server_now_ms()
@@ -107,7 +107,8 @@ async def test_all_that_places_a_job_passes_through(runner, session, redis):
             await outbox.enqueue(
                 confirm.using(key="laned", queue="critical", priority=2, tenant="ann"), "o-1"
             )
-            await asyncio.sleep(0.02)
+            called = runner.client.server_now_ms()
+            await wait_until(lambda: runner.client.server_now_ms() > called, "the clock goes on")
             late = runner.client.server_now_ms()
     later, then = [await redis.zscore("arq:queue", key) for key in ("later", "then")]
     assert before <= later - 3_600_000 < late
@@ -167,7 +168,9 @@ async def test_killed_at_any_step(runner, redis_url, engine, database, tmp_path,
     assert await queued() == sorted(step for step, (is_ordered, _, _) in STEPS.items() if is_ordered)
 
 
-async def test_moved_again_after_it_ran_it_does_not_run_again(runner, session, engine, rows, monkeypatch):
+async def test_moved_again_after_it_ran_it_does_not_run_again(
+    runner, session, engine, rows, monkeypatch, wait_until
+):
     """The process dies between push and delete, the job runs, and the relay comes: its result is known."""
     ran = []
 
@@ -188,8 +191,7 @@ async def test_moved_again_after_it_ran_it_does_not_run_again(runner, session, e
             async with session() as s, s.begin():
                 job = await runner.outbox(s).enqueue(count)
             async with runner.worker():
-                while not ran:
-                    await asyncio.sleep(0.005)
+                await wait_until(lambda: ran, "the job runs")
                 await job.result(timeout=30)
         assert await rows() == [job.id]
         async with runner.outbox_relay(engine) as relay, runner.worker():
@@ -199,7 +201,7 @@ async def test_moved_again_after_it_ran_it_does_not_run_again(runner, session, e
 
 
 async def test_a_server_that_is_away_costs_the_caller_nothing(
-    session, engine, rows, restartable_server, caplog
+    session, engine, rows, restartable_server, caplog, wait_until
 ):
     """Commits go on while it is down; one line says so; the relay moves all when it is back."""
     caplog.set_level(logging.INFO, "runner")
@@ -214,8 +216,11 @@ async def test_a_server_that_is_away_costs_the_caller_nothing(
             await relay.move()
         assert await rows() == ["o-0", "o-1", "o-2"]
         restartable_server.start()
-        while await rows():
-            await asyncio.sleep(0.01)
+
+        async def all_moved():
+            return await rows() == []
+
+        await wait_until(all_moved, "the relay has moved all")
         async with Redis.from_url(restartable_server.url) as redis:
             assert await redis.zrange("arq:queue", 0, -1) == [b"o-0", b"o-1", b"o-2"]
     lines = [record.message for record in caplog.records if "outbox" in record.message]

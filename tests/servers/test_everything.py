@@ -122,7 +122,7 @@ def test_the_queues_lie_on_all_nodes():
     assert len(thirds) >= 2
 
 
-async def test_jobs_run_retry_die_and_are_replayed(runner: App):
+async def test_jobs_run_retry_die_and_are_replayed(runner: App, wait_until: Any):
     """Enqueue, bulk, retry, result, cancel, dead letters and their replay, uniqueness, over all queues."""
     async with runner.worker():
         jobs = [await runner.enqueue(add.using(queue=name), i, 1) for i in range(3) for name in QUEUES]
@@ -137,8 +137,7 @@ async def test_jobs_run_retry_die_and_are_replayed(runner: App):
         await runner.dead.replay(letter.id)
         await job.result(timeout=30)
         waiting = await runner.enqueue(waits)
-        while not ran["waits"]:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: ran["waits"], "it runs")
         assert await waiting.cancel()
         with pytest.raises(JobCancelled):
             await waiting.result(timeout=30)

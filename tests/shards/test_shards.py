@@ -201,12 +201,13 @@ async def test_bounds_count_the_whole_queue(sharded: Any) -> None:
         await runner.enqueue(owned, "other")
 
 
-async def test_a_full_queue_waits_for_room_in_any_shard(sharded: Any) -> None:
+async def test_a_full_queue_waits_for_room_in_any_shard(sharded: Any, wait_until: Any) -> None:
     """when_full = wait: the next comes in as soon as a job of whichever shard has gone."""
-    async with sharded(3, max_waiting=3, when_full="wait", wait=5.0) as runner:
+    async with sharded(3, max_waiting=3, when_full="wait", wait=30.0) as runner:
         jobs = [await runner.enqueue(note, f"w{n}") for n in range(3)]
         coming = asyncio.create_task(runner.enqueue(note, "next"))
-        await asyncio.sleep(0.1)
+        rooms = runner.client._intake._rooms
+        await wait_until(lambda: rooms and rooms["default"].is_awaited, "it waits for room")
         assert not coming.done()
         await jobs[1].cancel()
         await asyncio.wait_for(coming, 30)

@@ -84,13 +84,12 @@ async def test_one_refund_asked_for_twice_is_one_refund(shop):
     assert balance(shop.gateway.ledger).charges["o-1"].refunded_minor == 400
 
 
-async def test_a_refund_whose_outcome_is_open_keeps_its_amount_reserved(shop):
+async def test_a_refund_whose_outcome_is_open_keeps_its_amount_reserved(shop, wait_until):
     """Otherwise a second one could give the same money back again."""
     await shop.run(process_payment, "o-1", 1000, "EUR", "tok_visa")
     shop.gateway.switch(queue=["slow"], slow_s=0.9)
     pending = await shop.runner.enqueue(refund_payment, "o-1", 700, "EUR", "r-1")
-    while shop.gateway.seen() == 0:
-        await asyncio.sleep(0.005)
+    await wait_until(lambda: shop.gateway.seen(), "the gateway has the first one")
     with pytest.raises(JobFailed, match="more than was captured"):
         await shop.run(refund_payment, "o-1", 700, "EUR", "r-2")
     assert (await pending.result(30))["status"] == "succeeded"
