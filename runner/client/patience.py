@@ -20,13 +20,14 @@ async def patiently(call: Callable[[], Awaitable[T]], *, for_s: float, address: 
     """Await a call that is safe to send twice, again and again while the server is away.
 
     Raises:
-        ServerUnreachable: there was no answer for ``for_s`` seconds.
+        ServerUnreachable: there was no answer for ``for_s`` seconds, nor to a second try: a process that was
+            stopped in its first one (a suspended machine) has waited for nobody.
         ServerError: it answered and refuses, as for wrong credentials.
         QueueFull: it is out of memory; that is not waited for.
     """
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + for_s
-    delay_s = FIRST_DELAY_S
+    delay_s, is_first = FIRST_DELAY_S, True
     while True:
         try:
             return await call()
@@ -35,10 +36,10 @@ async def patiently(call: Callable[[], Awaitable[T]], *, for_s: float, address: 
         except TROUBLE as error:
             if not is_passing(error):
                 raise refusal(error, address) from error
-            if loop.time() + delay_s >= give_up_at:
+            if not is_first and loop.time() + delay_s >= give_up_at:
                 raise _gave_up(error, address, for_s) from error
         await asyncio.sleep(random.uniform(delay_s / 2, delay_s))
-        delay_s = min(LONGEST_DELAY_S, delay_s * 2)
+        delay_s, is_first = min(LONGEST_DELAY_S, delay_s * 2), False
 
 
 def refusal(error: BaseException, address: str) -> ServerError:
