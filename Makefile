@@ -2,7 +2,7 @@
 # Works with GNU make 3.81 (macOS) and later, and any POSIX shell.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants test-cluster test-acl check format docs arq-suite chaos chaos-short soak bench bench-peers clean
+.PHONY: help install demo test simulate mutants test-cluster test-acl check format docs arq-suite chaos chaos-short chaos-storm soak bench bench-peers clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -60,6 +60,9 @@ chaos: $(INSTALLED) ## break everything under load, 20 minutes; ledgers are comp
 
 chaos-short: $(INSTALLED) ## the same in 3 minutes
 	@$(BIN)/python -m tests.chaos --short
+
+chaos-storm: $(INSTALLED) ## the worst of it in half a minute: all kinds of trouble at once, as .ci/run does
+	@$(BIN)/python -m tests.chaos --short --only storm
 
 soak: $(INSTALLED) ## load for HOURS=1 with outages in the middle: what must stay flat? report in .runner/soak.html
 	@$(BIN)/python -m tests.chaos.soak --hours $(HOURS)
