@@ -1,7 +1,8 @@
 """Short jobs, alone and beside others that crash, loop, leak and block: how long the short ones take.
 
 Trouble never ends meanwhile: of each kind one job is always waiting or running. What loops has the cores that
-the innocents need, too.
+the innocents need, too. They are unharmed when their p99 beside it is at most twice their p99 alone, in the
+same run, and at most what an idle worker promises.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ FIGURES = {
     "alone, p99": Kind("ms"),
     "beside trouble, p50": Kind("ms"),
     "beside trouble, p99": Kind("ms", "<= 8, as of an idle worker"),
+    "beside / alone, p50": Kind("x"),
+    "beside / alone, p99": Kind("x", "<= 2"),
     **{f"{task.name.removeprefix('bench_')} meanwhile": Kind("jobs") for task in TROUBLE},
 }
 
@@ -64,13 +67,17 @@ async def _measure(stage: Stage, jobs: int) -> Sample:
         for each in making:
             each.cancel()
         await asyncio.gather(*making, return_exceptions=True)
-    return {
-        "alone, p50": percentile(alone, 0.5),
-        "alone, p99": percentile(alone, 0.99),
-        "beside trouble, p50": percentile(beside, 0.5),
-        "beside trouble, p99": percentile(beside, 0.99),
-        **{name: float(count) for name, count in met.items()},
-    }
+    return _compared(alone, beside) | {name: float(count) for name, count in met.items()}
+
+
+def _compared(alone: list[float], beside: list[float]) -> Sample:
+    sample: Sample = {}
+    for name, share in {"p50": 0.5, "p99": 0.99}.items():
+        before, meanwhile = percentile(alone, share), percentile(beside, share)
+        sample[f"alone, {name}"] = before
+        sample[f"beside trouble, {name}"] = meanwhile
+        sample[f"beside / alone, {name}"] = meanwhile / before
+    return sample
 
 
 async def _make(runner: Runner, task: Task[..., Any], met: dict[str, int]) -> None:

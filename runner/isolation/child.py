@@ -54,6 +54,8 @@ def serve(fd: int) -> NoReturn:
     """Serve calls that come over this socket until it closes."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _leave_it_to_the_worker)
+    for signum in (signal.SIGTTIN, signal.SIGTTOU):  # a terminal stops who is in its background
+        signal.signal(signum, signal.SIG_IGN)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.set_inheritable(fd, False)  # what the task starts does not hold our pipe open

@@ -167,6 +167,14 @@ async def test_innocents_are_unharmed_whatever_runs_beside_them(yard: Any, tmp_p
     assert ended[:trouble_over].count("innocent") == 40
 
 
+async def test_a_process_gives_way_to_the_worker(yard: Any) -> None:
+    """Ten steps below it, in its session, where that counts, and out of reach of its terminal's Ctrl-C."""
+    job = await yard.put(shop.stands)
+    await yard.drain(shop.stands, options=ONE)
+    lower = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    assert await result(yard, job) == [lower, os.getsid(0), True]
+
+
 async def test_the_death_of_a_process_says_how(yard: Any) -> None:
     """The dead letter names the signal or the exit code."""
     assert str(WorkerChildDied(-11)) == "the process that ran this attempt died: signal SIGSEGV"

@@ -39,6 +39,11 @@ def whoami(ctx: Any) -> int:
     return os.getpid()
 
 
+@task(isolation="process")
+def stands(ctx: Any) -> tuple[int, int, bool]:
+    return os.getpriority(os.PRIO_PROCESS, 0), os.getsid(0), os.getpgrp() == os.getpid()
+
+
 @task(isolation="process", max_tries=1)
 def refuses(ctx: Any) -> None:
     raise Declined(17)
