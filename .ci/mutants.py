@@ -36,6 +36,8 @@ PYTEST = ["-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "
 SLIP = re.compile(r"- (\w+\.)*(ResponseError|NameError|ImportError|SyntaxError|AttributeError)\b")
 TEST_S, RUN_S = 30, 120
 """How long a test and a whole run may take: a bug that makes them hang is caught as well."""
+COPIES = 1 + (os.cpu_count() or 1)
+"""At once: one more than cores, as some bugs let a test wait for all its time, which costs no core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def main() -> int:
         return 1
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="arq-runner-mutants-") as folder:
-        copies = [copy_tree(Path(folder) / str(number)) for number in range(os.cpu_count() or 1)]
+        copies = [copy_tree(Path(folder) / str(number)) for number in range(COPIES)]
         if not passes_unharmed(copies, mutants):
             return 2
         verdicts = judge_all(copies, mutants)

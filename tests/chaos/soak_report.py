@@ -26,7 +26,7 @@ def text(hours: float, seen: "Soak") -> str:
     for name, trend in seen.trends.items():
         level, growth, allowed = (_shown(name, value) for value in (trend.level, trend.growth, trend.allowed))
         verdict = "flat" if trend.flat else "GROWS"
-        shares = f"{trend.share_an_hour:>8.1%} {trend.told_from:>10.1%}"
+        shares = f"{trend.share_an_hour:>9.1%} {trend.told_from:>10.1%}"
         rows.append(f"{name:30} {level:>10} {growth:>10} {allowed:>10} {shares}  {verdict}")
     lag = sorted(value for _, value in seen.rows.get("worker loop lag, ms", []))
     drained = "never" if seen.drained_s is None else f"{seen.drained_s:.1f} s after the load"
