@@ -101,7 +101,7 @@ class Serving:
         while not self.is_closing:
             try:
                 if patience.failures:
-                    await self.upkeep.renew()
+                    await self.upkeep.reach()
                     self.outage.end()
                 if await self._step():
                     patience.reset()

@@ -123,6 +123,17 @@ class Upkeep:
             on_lost=lambda attempt: self.running.cancel(attempt, "lost"),
         )
 
+    async def reach(self) -> None:
+        """Renew, and come back when the server takes writes for each queue, also where nothing is held.
+
+        Raises:
+            redis.exceptions.RedisError: it does not.
+        """
+        await self.renew()
+        nobodys = [("", "")]
+        asked = (self.scripts.renew(keys, nobodys, lease_ms=1) for keys in self.keys.values())
+        await asyncio.gather(*asked)
+
     async def maintain(self, limit: int) -> None:
         """Make one bounded step over each queue."""
         for queue, keys in self.keys.items():

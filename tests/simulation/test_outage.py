@@ -5,14 +5,18 @@ from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from runner.dead_letters import Retention
 from runner.engine.serve import Serving
+from runner.engine.upkeep import Upkeep
 from runner.engine.wake import Wake
 from runner.job import Attempt
 from runner.middleware.holds import Holds
 from runner.middleware.idempotency import Effect
 from runner.wire.bell import Bell
+from runner.wire.keys import keys_of
 from runner.wire.link import Link
 from runner.wire.outage import OTHERS_RENEW_S, Outage
+from runner.wire.scripts import Scripts
 from tests.simulation.network import Network
 from tests.simulation.scripting import Lua
 from tests.simulation.seeded import seeded
@@ -58,10 +62,8 @@ async def nothing(*_: Any) -> None:
     pass
 
 
-def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others() -> None:
-    """Nobody renews the record of an effect that has ended: another worker would take it over (seed 4929)."""
-    world = World(0)
-    rounds: Any = Rounds(world)
+def serving(rounds: Any, reach: Any) -> Serving:
+    """Give a worker's loop with nothing real around it."""
     limits: Any = SimpleNamespace(
         allow_pick_jobs=True,
         burst=False,
@@ -74,8 +76,8 @@ def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others
     running: Any = SimpleNamespace(
         tasks={}, held=[], ready=[], in_flight=0, ask=lambda: None, begin=nothing, is_one_alone=lambda: False
     )
-    upkeep: Any = SimpleNamespace(lease_s=0.0, renew=nothing)
-    serving = Serving(
+    upkeep: Any = SimpleNamespace(reach=reach)
+    made = Serving(
         limits=limits,
         running=running,
         rounds=rounds,
@@ -87,10 +89,17 @@ def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others
         execute=nothing,
         queues=(),
     )
-    serving.outage = Outage(0)
-    serving.back.set()
+    made.outage = Outage(0)
+    made.back.set()
+    return made
+
+
+def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others() -> None:
+    """Nobody renews the record of an effect that has ended: another worker would take it over (seed 4929)."""
+    world = World(0)
+    rounds: Any = Rounds(world)
     try:
-        world.process("w", serving.run)
+        world.process("w", serving(rounds, nothing).run)
         assert world.run(lambda: len(rounds.ran) >= 3, deadline_s=30)
     finally:
         world.end()
@@ -99,6 +108,38 @@ def test_after_an_outage_outcomes_are_written_at_once_and_claims_wait_for_others
     assert written_at < away_at + 0.5
     assert claims > 0
     assert claimed_at >= written_at + OTHERS_RENEW_S
+
+
+def test_a_worker_that_holds_nothing_finds_out_when_the_server_is_back() -> None:
+    """It has nothing to renew, and would take its last failure for the end of the outage (seed 56)."""
+    world = World(0)
+    rounds: Any = Rounds(world)
+
+    async def execute(*_: Any) -> list[Any]:
+        if world.now_s < BACK_AT_S:
+            raise RedisConnectionError("away")
+        return []
+
+    idle: Any = SimpleNamespace(attempts={})
+    upkeep = Upkeep(
+        execute=execute,
+        scripts=Scripts(execute),
+        keys={"arq:queue": keys_of("default")},
+        running=idle,
+        lease_s=LEASE_S,
+        safety_poll_s=1.0,
+        counts=lambda: (0, 0, 0),
+        on_tick=lambda: None,
+        retention=Retention(),
+        rules={},
+        tell_more=nothing,
+    )
+    try:
+        world.process("w", serving(rounds, upkeep.reach).run)
+        assert world.run(lambda: len(rounds.ran) >= 3, deadline_s=60)
+    finally:
+        world.end()
+    assert all(slots < 1 for at, slots in rounds.ran[1:] if at < BACK_AT_S + OTHERS_RENEW_S)
 
 
 class Process:
