@@ -194,6 +194,9 @@ class Ticker:
             case "EARLY":
                 self._offset_ms -= answer.number
                 return
+            case "ENDED" if kept.schedule.name in self._buffering:  # its last tick is still to be made
+                kept.last_ms = asked.tick_ms
+                return
             case "ENDED":
                 self._kept.pop(kept.schedule.name, None)
                 return
@@ -203,6 +206,8 @@ class Ticker:
             case "OLD":
                 self.note_changed()
             case "BUFFERED":
+                self._buffering.add(kept.schedule.name)
+            case "SKIPPED" | "ALREADY" if asked.overlap == "buffer_one":  # one may be kept, by whomever
                 self._buffering.add(kept.schedule.name)
             case _:
                 pass

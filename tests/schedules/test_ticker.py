@@ -133,6 +133,52 @@ async def test_one_tick_is_kept_until_the_job_before_it_has_ended(simulated, not
     assert (state.made, state.skipped) == (2, 1)
 
 
+async def test_a_kept_tick_comes_before_the_next_one(simulated, note):
+    """The earlier job ends just before a tick: the one that waited is made, and this one waits."""
+    ticker = simulated.ticker(every("1m", note, name="s", overlap="buffer_one"))
+    await ticker.load()
+    for minute in (1, 2):
+        simulated.now_ms = START_MS + minute * MINUTE
+        await ticker.step()
+    assert await simulated.finish_jobs() == [f"cron:s:{START_MS + MINUTE}"]
+    for minute in (2, 3):
+        simulated.now_ms = START_MS + 3 * MINUTE
+        await ticker.step()
+        assert await simulated.finish_jobs() == [f"cron:s:{START_MS + minute * MINUTE}"]
+
+
+async def test_the_last_tick_of_a_count_is_made_though_it_had_to_wait(simulated, note):
+    """A kept tick counts: there are no more than that many, and it is not forgotten at the end."""
+    ticker = simulated.ticker(every("1m", note, name="s", overlap="buffer_one", count=2))
+    await ticker.load()
+    for minute in (1, 2, 3, 4):
+        simulated.now_ms = START_MS + minute * MINUTE
+        await ticker.step()
+    assert await simulated.finish_jobs() == [f"cron:s:{START_MS + MINUTE}"]
+    simulated.now_ms += 1000
+    await ticker.step()
+    assert await simulated.finish_jobs() == [f"cron:s:{START_MS + 2 * MINUTE}"]
+    simulated.now_ms += 2 * MINUTE
+    await ticker.step()
+    assert await simulated.finish_jobs() == []
+
+
+async def test_a_tick_that_a_dead_worker_kept_is_made_by_another(simulated, note):
+    """Every worker that meets a tick of such a schedule looks whether one waits, also after the last tick."""
+    schedule = every("1m", note, name="s", overlap="buffer_one")
+    dies, lives = simulated.ticker(schedule), simulated.ticker(schedule)
+    for ticker in (dies, lives):
+        await ticker.load()
+    for minute in (1, 2):
+        simulated.now_ms = START_MS + minute * MINUTE
+        for ticker in (dies, lives):
+            await ticker.step()
+    assert await simulated.finish_jobs() == [f"cron:s:{START_MS + MINUTE}"]
+    simulated.now_ms += 1000
+    await lives.step()
+    assert await simulated.finish_jobs() == [f"cron:s:{START_MS + 2 * MINUTE}"]
+
+
 async def test_no_more_jobs_than_max_instances_are_there_at_once(simulated, note):
     """overlap = allow, up to that many."""
     ticker = simulated.ticker(every("1m", note, name="s", overlap="allow", max_instances=2))

@@ -35,14 +35,14 @@ local function refusal(i, known, wanted)
     return 'ALREADY', last
   elseif wanted > at then
     return 'EARLY', text(wanted - at)
-  elseif limit > 0 and tonumber(known[4] or 0) >= limit then
+  elseif limit > 0 and tonumber(known[4] or 0) + (known[7] and 1 or 0) >= limit then
     return 'ENDED', last
   end
 end
 
 local function tick(i)
   local key = ours .. 'schedule:' .. ticks(i)
-  local known = redis.call('HMGET', key, 'last', 'print', 'paused', 'made', 'gone', 'defined')
+  local known = redis.call('HMGET', key, 'last', 'print', 'paused', 'made', 'gone', 'defined', 'next_id')
   local is_news = known[2] ~= ticks(i + 1) or known[5] or known[6]
   if not known[1] or ticks(i + 3) == '0' and is_news then
     redis.call('HDEL', key, 'gone', 'defined')
