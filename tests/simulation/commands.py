@@ -210,6 +210,11 @@ def hgetall(db: Keyspace, key: bytes) -> list[bytes]:
     return [part for pair in (db.get(key, dict) or {}).items() for part in pair]
 
 
+def hscan(db: Keyspace, key: bytes, _cursor: bytes, *_: bytes) -> list[Any]:
+    """All at once, as the server does with a small hash."""
+    return [b"0", hgetall(db, key)]
+
+
 def hincrby(db: Keyspace, key: bytes, field: bytes, by: bytes) -> int:
     found = db.make(key, dict)
     value = integer(found.get(field, b"0")) + integer(by)
@@ -294,6 +299,7 @@ COMMANDS: dict[bytes, Any] = {
         "hvals": hvals,
         "hgetall": hgetall,
         "hincrby": hincrby,
+        "hscan": hscan,
         "hrandfield": hrandfield,
         "sadd": sadd,
         "srem": srem,

@@ -90,9 +90,12 @@ def flush(simulation: "Simulation", _: Fault) -> None:
 def jump_forward(simulation: "Simulation", fault: Fault) -> None:
     seconds = 1000 if fault.size > 0.8 else 20 * fault.size
     simulation.server.ahead_us += round(seconds * 1_000_000)
+    simulation.ticks.leapt = True
+    simulation.witness.taken.leapt_at_s = simulation.world.now_s
 
 
 def jump_back(simulation: "Simulation", fault: Fault) -> None:
+    simulation.ticks.leapt = True
     simulation.server.keyspace.tick()
     simulation.witness.let_expire(simulation.server.keyspace.now_ms)
     seconds = 60 if fault.size > 0.8 else 15 * fault.size

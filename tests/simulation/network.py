@@ -23,6 +23,7 @@ from .keyspace import Refused
 from .server import Peer, Server
 from .world import Loop, World
 
+NEVER = float("-inf")
 ERRORS = {"NOSCRIPT": NoScriptError, "OOM": OutOfMemoryError, "NOAUTH": AuthenticationError}
 
 
@@ -36,6 +37,8 @@ class Network:
         counts: faults that happened, by kind.
         sent: commands that were executed.
         troubled_at_s: when it last was anything but reliable and fast.
+        away_from_s, away_until_s, slow_until_s: when it last was so.
+        cut_at_s: when a process last lost a connection while the server was there.
     """
 
     def __init__(self, world: World, server: Server) -> None:
@@ -47,6 +50,8 @@ class Network:
         self.counts: dict[str, int] = {}
         self.sent = 0
         self.troubled_at_s = 0.0
+        self.away_from_s = self.away_until_s = self.slow_until_s = NEVER
+        self.cut_at_s: dict[str, float] = {}
         self.wires: list[Wire] = []
 
     def pool(self) -> ConnectionPool:
@@ -56,17 +61,19 @@ class Network:
         return float("inf") if self.is_down or self.slow_s else self.troubled_at_s
 
     def go_down(self) -> None:
+        if not self.is_down:
+            self.away_from_s = self.world.now_s
         self.is_down = True
         for wire in list(self.wires):
             wire.snap("the server went away")
 
     def come_back(self) -> None:
         self.is_down = False
-        self.troubled_at_s = self.world.now_s
+        self.away_until_s = self.troubled_at_s = self.world.now_s
 
     def speed_up(self) -> None:
         self.slow_s = 0.0
-        self.troubled_at_s = self.world.now_s
+        self.slow_until_s = self.troubled_at_s = self.world.now_s
 
     def reset(self, process: str) -> None:
         """Break the connections of a process."""
@@ -163,6 +170,7 @@ class Wire(AbstractConnection):
         replies = []
         for command in commands:
             network.sent += 1
+            world.acting = self._loop
             replies.append(network.server.execute(peer, command))
             if world.keeps_trace:
                 world.commands.append((network.server.keyspace.now_ms, command))
@@ -190,7 +198,10 @@ class Wire(AbstractConnection):
     def snap(self, why: str) -> None:
         """Break, as at a reset: what has arrived can still be read."""
         if self._is_open and not self._broken:
-            self._network.troubled_at_s = self._network.world.now_s
+            network = self._network
+            network.troubled_at_s = network.world.now_s
+            if not network.is_down:
+                network.cut_at_s[self.process] = network.world.now_s
             self._broken = why
             self.hang_up()
             if not self._loop.is_dead:

@@ -4,7 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runner.effects import digest_of_key
-from runner.wire.keys import keys_of, keys_of_workflow
+from runner.wire.effects import prefix_of
+from runner.wire.keys import keys_of_workflow
 
 from . import shop
 from .plan import Wanted
@@ -12,34 +13,41 @@ from .plan import Wanted
 if TYPE_CHECKING:
     from .simulate import Simulation
 
-KEYS = keys_of("default")
-FLOW = keys_of_workflow("flow")
-KEPT = (
-    *(
-        "arq:result:",
-        "runner:dead:",
-        "runner:default:dead",
-        "runner:default:rules",
-        "runner:once:",
-        "runner:lock:",
-    ),
-    *("runner:wf:", "runner:workflows-", "runner:worker", "arq:queue:health-check"),
-)
-"""Results, dead letters, what effects and locks remember, rules, workflows that ended; nothing else."""
+
+def kept(simulation: "Simulation") -> tuple[str, ...]:
+    """Give how the keys begin that stay.
+
+    Results, dead letters, what effects, locks and schedules remember, rules, workflows that ended: no other.
+    """
+    layout = simulation.plan.ground.layout
+    effects, flow = prefix_of(layout), keys_of_workflow("flow", layout)
+    own = [
+        beginning
+        for keys in simulation.keys.values()
+        for beginning in (
+            *(keys.result(""), keys.dead_letter(""), keys.dead, keys.rules),
+            *(keys.schedule(""), keys.schedules, keys.schedule_changes),
+        )
+    ]
+    ours = (f"{effects}once:", f"{effects}lock:", flow.arq, "runner:workflows-", "runner:worker")
+    return (*own, *ours, "arq:queue:health-check")
 
 
 def unfinished(simulation: "Simulation") -> str:
     """Say what still is there."""
     values = simulation.server.keyspace.values
-    keys = sorted(key.decode() for key in values if not key.decode().startswith(KEPT))
-    queue = values.get(KEYS.queue.encode())
-    waiting = sorted(queue.scores) if queue else []
-    return f"jobs {waiting}, calls {sorted(simulation.ledger.open)}, keys {keys}"
+    stay = kept(simulation)
+    keys = sorted(key.decode() for key in values if not key.decode().startswith(stay))
+    queues = [values.get(keys.queue.encode()) for keys in simulation.keys.values()]
+    waiting = [sorted(queue.scores) for queue in queues if queue]
+    books = [book for book in simulation.ticks.books.values() if not book.is_over]
+    return f"jobs {waiting}, calls {sorted(simulation.ledger.open)}, keys {keys}, schedules {books}"
 
 
 def look(simulation: "Simulation") -> None:
     """Look at everything that is left; the ledger gets what is wrong with it."""
     _jobs(simulation)
+    _ticks(simulation)
     _effects(simulation)
     _flow(simulation)
     _keys(simulation)
@@ -57,11 +65,23 @@ def _jobs(simulation: "Simulation") -> None:
         simulation.ledger.blame(f"leases that nobody gave up: {sorted(left)}")
 
 
+def _ticks(simulation: "Simulation") -> None:
+    """Each job that was made of a tick came to its one end, and each schedule to its own."""
+    values = simulation.server.keyspace.values
+    simulation.ticks.look()
+    for book in simulation.ticks.books.values():
+        for job in book.made:
+            data = values.get(book.keys.result(job).encode(), b"{}")
+            if json.loads(data).get("r") != job and job.encode() not in _poisoned(simulation):
+                simulation.ledger.blame(f"{job} of a schedule gave {data!r}")
+
+
 def _wrong_with(wanted: Wanted, simulation: "Simulation") -> str:
     """Give what is wrong with a job that was acknowledged; nothing when it came to its one end."""
     values, key = simulation.server.keyspace.values, wanted.key.encode()
-    data = values.get(KEYS.result(wanted.key).encode())
-    letter = values.get(KEYS.dead_letter(wanted.key).encode())
+    keys = simulation.keys[wanted.queue]
+    data = values.get(keys.result(wanted.key).encode())
+    letter = values.get(keys.dead_letter(wanted.key).encode())
     if letter is not None and letter[b"reason"] == b"poison":
         lost = simulation.witness.vanished[key] + (key in simulation.witness.leases)
         return "" if lost > 2 else f"is poison, and was lost {lost} times only"
@@ -81,8 +101,9 @@ def _wrong_with(wanted: Wanted, simulation: "Simulation") -> str:
 
 
 def _poisoned(simulation: "Simulation") -> set[bytes]:
-    prefix = KEYS.dead_letter("").encode()
-    return {key.removeprefix(prefix) for key in simulation.server.keyspace.values if key.startswith(prefix)}
+    prefixes = {keys.dead_letter("").encode() for keys in simulation.keys.values()}
+    values = simulation.server.keyspace.values
+    return {key.removeprefix(each) for each in prefixes for key in values if key.startswith(each)}
 
 
 def _values(wanted: Any, simulation: "Simulation") -> list[str]:
@@ -93,13 +114,16 @@ def _values(wanted: Any, simulation: "Simulation") -> list[str]:
 
 
 def _effects(simulation: "Simulation") -> None:
-    """Of all calls that made one effect, one may have ended its job: the others were lost midway."""
+    """Of all calls that made one effect, one may have ended its job: the others were lost midway.
+
+    One more for each time that a record was taken over from a call that lived, and went on: see ``witness``.
+    """
     ledger, witness = simulation.ledger, simulation.witness
     for order, calls in ledger.effects.items():
         counted = [call for call in calls if (call.job, call.fence) in witness.winners]
-        if len(counted) > 1:
-            ledger.blame(f"the effect {order} counted {len(counted)} times: {counted}")
         digest = digest_of_key("paying", order).encode()
+        if len(counted) > 1 + witness.shared[digest]:
+            ledger.blame(f"the effect {order} counted {len(counted)} times: {counted}")
         was_flushed = any(fault.kind == "flush" for fault in simulation.plan.faults)
         if was_flushed and any(call.process in simulation.killed for call in counted):
             continue  # refused alone, and killed before it could be sent again: endings.py says so
@@ -124,8 +148,8 @@ def _flow(simulation: "Simulation") -> None:
 
 def _keys(simulation: "Simulation") -> None:
     keyspace = simulation.server.keyspace
-    left = {key.decode() for key in keyspace.values if not key.decode().startswith(KEPT)}
-    if KEYS.ward.encode() in keyspace.expires:
-        left.discard(KEYS.ward)
+    stay = kept(simulation)
+    left = {key.decode() for key in keyspace.values if not key.decode().startswith(stay)}
+    left -= {keys.ward for keys in simulation.keys.values() if keys.ward.encode() in keyspace.expires}
     if left:
         simulation.ledger.blame(f"keys are left: {sorted(left)}")

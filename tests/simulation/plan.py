@@ -7,11 +7,13 @@ from typing import Any
 from runner.tasks import Task
 
 from . import shop
+from .ground import Ground, ground_of, queue_of
 from .shop import LEASE_S
 
 CALM_AT_S = 12.0
 """After this nothing bad happens any more."""
 MOST_WORKERS = 3
+MOST_JOBS = 10
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Wanted:
     Attributes:
         at_s: when.
         key: its id.
+        queue: where it goes.
         task: placed.
         args: of the call.
         cancel_at_s: somebody asks for its end then; 0: nobody.
@@ -29,6 +32,7 @@ class Wanted:
 
     at_s: float
     key: str
+    queue: str
     task: Task[..., Any]
     args: tuple[Any, ...]
     cancel_at_s: float
@@ -80,6 +84,7 @@ class Plan:
         workers: how many.
         parts: members of a chord; 0: there is none.
         flow_at_s: when it is started.
+        ground: how keys are named, which queues there are, and what ticks.
     """
 
     jobs: list[Wanted]
@@ -88,6 +93,7 @@ class Plan:
     workers: int
     parts: int
     flow_at_s: float
+    ground: Ground
 
 
 GENTLE = ("restart", "reset", "request", "reply", "flush")
@@ -97,7 +103,9 @@ GENTLE = ("restart", "reset", "request", "reply", "flush")
 def plan_of(seed: int) -> Plan:
     """Draw one. Every tenth seed is without faults, every tenth one gentle."""
     rng = Random(f"plan {seed}")
-    jobs = [_job(rng, number) for number in range(rng.randint(5, 10))]
+    ground = ground_of(seed)
+    queues = [queue_of(seed, f"j{number}", ground.queues) for number in range(MOST_JOBS)]
+    jobs = [_job(rng, number, queues[number]) for number in range(rng.randint(5, MOST_JOBS))]
     workers = rng.randint(2, MOST_WORKERS)
     is_gentle = seed % 10 == 1
     kinds = [kind for kind in FAULTS if kind in GENTLE or not is_gentle]
@@ -108,10 +116,11 @@ def plan_of(seed: int) -> Plan:
         for kind in rng.choices(kinds, weights, k=count)
     ]
     faults.sort(key=lambda fault: fault.at_s)
-    return Plan(jobs, faults, is_gentle or not faults, workers, rng.choice([0, 0, 2, 3]), rng.uniform(0, 4))
+    parts, flow_at_s = rng.choice([0, 0, 2, 3]), rng.uniform(0, 4)
+    return Plan(jobs, faults, is_gentle or not faults, workers, parts, flow_at_s, ground)
 
 
-def _job(rng: Random, number: int) -> Wanted:
+def _job(rng: Random, number: int, queue: str) -> Wanted:
     key, short = f"j{number}", rng.choice([0.0, 0.1, 0.5, 1.5])
     task, args = rng.choice(
         [
@@ -128,11 +137,11 @@ def _job(rng: Random, number: int) -> Wanted:
             lambda: (shop.paying, rng.choice([("o1", 0.2), ("o2", 1.0), ("o3", LEASE_S * 1.1)])),
         ]
     )()
-    options: dict[str, Any] = {"key": key}
+    options: dict[str, Any] = {"key": key, "queue": queue}
     if rng.random() < 0.2:
         options["delay"] = rng.uniform(0.5, 5)
     if rng.random() < 0.2:
         options["priority"] = rng.randrange(10)
     at_s = rng.uniform(0, 6)
     cancel_at_s = at_s + rng.uniform(0.01, 6) if rng.random() < 0.08 else 0.0
-    return Wanted(at_s, key, task.using(**options), args, cancel_at_s, rng.random() < 0.4)
+    return Wanted(at_s, key, queue, task.using(**options), args, cancel_at_s, rng.random() < 0.4)

@@ -43,6 +43,7 @@ class Ledger:
         open: those that have not ended.
         lost: when those were lost to others.
         fences: highest that was written with, by what was written to.
+        well: calls that came to their end.
         effects: for each key, the calls that made the effect.
         merged: results that callbacks got, by job.
         wrong: what must not be.
@@ -53,6 +54,7 @@ class Ledger:
     calls: list[Call] = field(default_factory=list[Call])
     open: dict[tuple[str, int], Call] = field(default_factory=dict[tuple[str, int], Call])
     lost: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
+    well: set[Call] = field(default_factory=set[Call])
     fences: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     effects: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
     merged: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
@@ -72,11 +74,21 @@ class Ledger:
         self.world.note(call.process, "begins", call.job, "attempt", call.attempt, "fence", call.fence)
         try:
             yield call
+            self.well.add(call)
         finally:
             if not loop.is_dead and not self.world.is_over:
                 self._look_at_lost(call, loop)
                 del self.open[call.job, call.fence]
                 self.world.note(call.process, "leaves", call.job, "fence", call.fence)
+
+    def call_of(self, job: str, fence: int) -> Call | None:
+        """Give the call that began with this fence."""
+        return next((call for call in self.calls if (call.job, call.fence) == (job, fence)), None)
+
+    def loop_of(self, call: Call) -> Any:
+        """Give the process of a call, if it lives."""
+        loops = (loop for loop in self.world.loops if loop.name == call.process)
+        return next((loop for loop in loops if not loop.is_dead and not loop.main.done()), None)
 
     def lose(self, job: str, fence: int) -> None:
         """Note that somebody else may have a job now that is still being worked at."""
@@ -90,6 +102,13 @@ class Ledger:
         since = max(self.lost[call.job, call.fence], loop.paused_until, self.reachable_since() + LEASE_S)
         if self.world.now_s - since > LEASE_S / 3 + 1:
             self.blame(f"{call} went on for {self.world.now_s - since:.1f} s after it was lost")
+
+    def make(self, effect: str, call: Call, *, is_recovering: bool) -> None:
+        """Make an effect; whoever is told that it may have been made asks first, and leaves it so."""
+        if is_recovering and self.effects[effect]:
+            self.world.note(call.process, "finds", effect, "made")
+        else:
+            self.effects[effect].append(call)
 
     def write(self, what: str, fence: int) -> None:
         """Write to something that refuses lower fences; two holders of one lock have different ones."""
@@ -108,6 +127,13 @@ def ledger() -> Ledger:
 
 @task(max_tries=MANY, retry=SOON)
 async def quick(ctx: Context, seconds: float) -> str:
+    async with ledger().call(ctx):
+        await asyncio.sleep(seconds)
+    return ctx.job_id
+
+
+@task(max_tries=MANY, retry=SOON)
+async def ticked(ctx: Context, seconds: float) -> str:
     async with ledger().call(ctx):
         await asyncio.sleep(seconds)
     return ctx.job_id
@@ -157,7 +183,7 @@ async def locked(ctx: Context, till: int, seconds: float) -> str:
 async def paying(ctx: Context, order: str, seconds: float) -> str:
     async with ledger().call(ctx) as call:
         await asyncio.sleep(seconds / 2)
-        ledger().effects[order].append(call)
+        ledger().make(order, call, is_recovering=ctx.once.is_recovering)
         await asyncio.sleep(seconds / 2)
     return ctx.job_id
 
@@ -179,5 +205,5 @@ async def merge(ctx: Context, numbers: list[int]) -> int:
     return sum(numbers)
 
 
-TASKS = (quick, flaky, broken, snoozing, gated, locked, paying, part, merge)
+TASKS = (quick, ticked, flaky, broken, snoozing, gated, locked, paying, part, merge)
 FAILS = frozenset({broken.name})

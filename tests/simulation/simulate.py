@@ -7,35 +7,31 @@ from dataclasses import dataclass
 from signal import SIGTERM
 from typing import Any
 
-from runner import chord
-from runner.client import Client
-from runner.client.job import Job
 from runner.engine.function import function_of
 from runner.engine.worker import EngineOptions, Worker
-from runner.errors import RunnerError, ServerError
-from runner.registry import Registry
-from runner.settings import Settings
+from runner.errors import ServerError
+from runner.schedules.beside import Ticking
+from runner.schedules.kept import Kept
 from runner.wire import deserialize, serialize
-from runner.wire.keys import keys_of
-from runner.workflow.door import Workflows
 
 from . import oracle, shop
+from .app import run_app
 from .faults import happen
 from .network import Network
-from .plan import CALM_AT_S, Plan, Wanted, plan_of
+from .plan import CALM_AT_S, Plan, plan_of
 from .scripting import Lua
 from .seeded import seeded
 from .server import Server
 from .shop import LEASE_S, Ledger
+from .ticks import Ticks
 from .witness import Witness
 from .world import Loop, World, buried
 
-KEYS = keys_of("default")
 DEADLINE_S = 300.0
 """Long after the last fault: what has not ended by then hangs."""
 STOP_S = 60.0
 FUNCTIONS = [function_of(each) for each in shop.TASKS]
-RULES = {"default": {"limit:gate": str(shop.GATE)}}
+RULE = {"limit:gate": str(shop.GATE)}
 _LUA: list[Lua] = []
 
 
@@ -74,8 +70,15 @@ class Simulation:
         self.server = Server(self.world.now_us, seed, _LUA[0])
         self.network = Network(self.world, self.server)
         self.ledger = Ledger(self.world, self.network.reachable_since)
-        self.witness = Witness(KEYS, self.ledger, lambda: self.server.keyspace.now_ms)
-        self.witness.gated = {job.key.encode() for job in self.plan.jobs if job.task.name == "gated"}
+        self.witness = Witness(self.network, self.ledger, lambda: self.server.keyspace.now_ms)
+        self.witness.gated = {
+            job.key.encode(): job.queue for job in self.plan.jobs if job.task.name == "gated"
+        }
+        self.keys = self.plan.ground.keys
+        self.ticks = Ticks(
+            self.plan.ground.schedules, self.keys, self.ledger, lambda: self.server.keyspace.values
+        )
+        self.witness.ticks = self.ticks
         self.server.after = self.witness.after
         self.workers: dict[int, tuple[Loop, Worker | None]] = {}
         self.pending: dict[str, list[str]] = {}
@@ -117,7 +120,7 @@ class Simulation:
         world = self.world
         for number in range(self.plan.workers):
             world.after(world.rng.random(), lambda number=number: self.start(number))
-        world.process("app", self._app)
+        world.process("app", lambda: run_app(self))
         for fault in self.plan.faults:
             world.at(fault.at_s, lambda fault=fault: happen(self, fault))
         world.at(CALM_AT_S, self.pending.clear)
@@ -143,8 +146,10 @@ class Simulation:
     def _is_quiet(self) -> bool:
         if not self.client_is_done or self.world.now_s < CALM_AT_S or not all(map(self._is_up, self.workers)):
             return False
-        values = self.server.keyspace.values
-        return not (KEYS.queue.encode() in values or KEYS.nodes_ended.encode() in values or self.ledger.open)
+        if self.ledger.open or not all(book.is_over for book in self.ticks.books.values()):
+            return False
+        busy = (key for keys in self.keys.values() for key in (keys.queue, keys.nodes_ended))
+        return not any(key.encode() in self.server.keyspace.values for key in busy)
 
     def _is_up(self, number: int) -> bool:
         loop, worker = self.workers[number]
@@ -154,60 +159,6 @@ class Simulation:
         """Give what is to happen to the next commands of a process."""
         waiting = self.pending.get(process.partition(".")[0])
         return waiting.pop() if waiting else ""
-
-    # -- the application
-
-    async def _app(self) -> None:
-        client = Client(self.network.pool(), address="simulated")
-        settings = Settings()
-        flows = Workflows(client, settings, Registry(shop.TASKS))
-        try:
-            await asyncio.gather(*(self._order(client, job) for job in self.plan.jobs), self._flow(flows))
-        finally:
-            self.client_is_done = True
-            await client.close()
-
-    async def _order(self, client: Client, wanted: Wanted) -> None:
-        await asyncio.sleep(wanted.at_s)
-        while True:
-            try:
-                job = await client.enqueue(wanted.task, *wanted.args)
-            except RunnerError:
-                await asyncio.sleep(1)
-                continue
-            self.acknowledged.add(wanted.key)
-            self.world.note("app has", wanted.key, wanted.task.name, wanted.args)
-            break
-        if wanted.cancel_at_s:
-            await asyncio.sleep(max(0, wanted.cancel_at_s - self.world.now_s))
-            self.cancelled.add(wanted.key)
-            with contextlib.suppress(RunnerError):
-                await job.cancel()
-        if wanted.is_awaited:
-            await self._wait(job, wanted.key)
-
-    async def _wait(self, job: Job[Any], key: str) -> None:
-        try:
-            self.results[key] = await job.result()
-        except RunnerError as error:
-            self.results[key] = error
-
-    async def _flow(self, flows: Workflows) -> None:
-        if not self.plan.parts:
-            return
-        await asyncio.sleep(self.plan.flow_at_s)
-        calls = [shop.part.call(number, 0.3 * number) for number in range(self.plan.parts)]
-        while True:
-            try:
-                flow = await flows.start(chord(calls, shop.merge.call()), id="flow")
-                break
-            except RunnerError:
-                await asyncio.sleep(1)
-        self.flow_acknowledged = True
-        try:
-            self.results["flow"] = await flow.result()
-        except RunnerError as error:
-            self.results["flow"] = error
 
     # -- workers
 
@@ -233,6 +184,8 @@ class Simulation:
 
     async def _work(self, number: int, name: str) -> None:
         loop: Any = asyncio.get_running_loop()
+        ground = self.plan.ground
+        kept = [Kept(schedule, self.keys[schedule.queue]) for schedule in ground.declared]
         engine = EngineOptions(
             name=name,
             make_pool=self.network.pool,
@@ -240,8 +193,11 @@ class Simulation:
             speaks_json=True,
             blocked_after_s=0,
             server_timeout_s=2.0,
-            rules=RULES,
-            queues={"default": 1},
+            rules=dict.fromkeys(ground.queues, RULE),
+            queues=ground.queues,
+            strict=ground.strict,
+            layout=ground.layout,
+            beside=(Ticking(kept, list(self.keys.values())),) if ground.schedules else (),
         )
         worker = Worker(
             FUNCTIONS,

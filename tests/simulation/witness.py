@@ -13,6 +13,7 @@ It reads commands and replies as they are on the wire, so it believes neither th
 | more live leases under a gate than it lets through | that is all a gate is for |
 | a lock given while another holder lives | likewise |
 | an effect begun anew after it was done | it would happen twice |
+| a job, a lock or a record taken from a call that lives, because the server was away | see ``taken`` |
 """
 
 from collections import Counter
@@ -22,15 +23,18 @@ from typing import Any
 
 import msgspec
 
-from runner.wire.keys import Keys
 from runner.wire.lua_loader import Script, load
 
 from .keyspace import Refused
-from .shop import GATE, LEASE_S, Ledger
+from .network import Network
+from .shop import GATE, LEASE_S, Call, Ledger
+from .taken import Taken
+from .ticks import WATCHED as TICKING
+from .ticks import Ticks
 
 WATCHED = ("claim", "renew", "maintain", "finish", "cancel", "lock_acquire", "lock_release", "keep_held")
 WATCHED_TOO = ("idempotency_begin", "idempotency_finish")
-SCRIPTS = {load(name).sha.encode(): load(name) for name in WATCHED + WATCHED_TOO}
+SCRIPTS = {load(name).sha.encode(): load(name) for name in WATCHED + WATCHED_TOO + TICKING}
 BY_SOURCE = {script.source.encode(): script for script in SCRIPTS.values()}
 LEASE_MS = round(LEASE_S * 1000)
 OVER, UNSPENT = (b"done", b"dead"), (b"later", b"back", b"sort", b"suspend")
@@ -55,10 +59,13 @@ class Witness:
         ends: what ended a job, by job.
         winners: attempts, as (job, fence), that ended well and were believed.
         done: digests of effects that are known to have happened.
+        records: who has begun an effect and not said how it ended, by digest.
+        shared: how often a record was taken from a call that lived, by digest.
+        taken: what was taken from whom.
+        ticks: the books of schedules.
     """
 
-    def __init__(self, keys: Keys, ledger: Ledger, now_ms: Any) -> None:
-        self._keys = keys
+    def __init__(self, network: Network, ledger: Ledger, now_ms: Any) -> None:
         self._ledger = ledger
         self._now_ms = now_ms
         self.leases: dict[bytes, Lease] = {}
@@ -68,9 +75,13 @@ class Witness:
         self.ends: dict[bytes, list[str]] = {}
         self.winners: set[tuple[str, int]] = set()
         self.unsure: set[bytes] = set()
-        self.gated: set[bytes] = set()
+        self.gated: dict[bytes, str] = {}
+        self.ticks: Ticks
         self.locks: dict[bytes, tuple[bytes, int]] = {}
         self.done: set[bytes] = set()
+        self.records: dict[bytes, bytes] = {}
+        self.shared: Counter[bytes] = Counter()
+        self.taken = Taken(network, ledger)
 
     def let_expire(self, now_ms: int) -> None:
         """What has run out stays so, also when the clock goes back: the server has let go of it."""
@@ -87,7 +98,10 @@ class Witness:
         script = SCRIPTS.get(command[1]) or BY_SOURCE.get(command[1])
         if script is not None:
             named, rest = _arguments(script, command)
-            getattr(self, f"_{script.name}")(named, rest, reply)
+            if script.name in TICKING:
+                self._tick(script.name, named, rest, reply, command[3 + len(script.keys) - 1])
+            else:
+                getattr(self, f"_{script.name}")(named, rest, reply)
 
     def _take_back(self, token: bytes, now: int) -> None:
         """A claim is sent again: what its first sending leased is given back, if nobody took it meanwhile."""
@@ -112,6 +126,7 @@ class Witness:
             held = self.leases.get(job)
             if held is not None:
                 self.vanished[job] += 1
+                self.taken.look(job, job, held.fence)
                 self._ledger.lose(job.decode(), held.fence)
                 if held.until_ms > now and held.token != token:
                     self._blame(f"{job!r} was given away {held.until_ms - now} ms before its lease ended")
@@ -125,6 +140,7 @@ class Witness:
             self._check_attempt(job, attempt)
             self.spent[job], self.fences[job] = attempt, fence
             self.leases[job] = Lease(token, now + int(named["lease_ms"]), fence)
+            self.taken.keep(job)
             if job in self.ends:
                 self._blame(f"{job!r} runs again after it ended: {self.ends[job]}")
         self._look_at_gate(now)
@@ -139,6 +155,7 @@ class Witness:
                 self._blame(f"{job!r} was renewed for {token!r}, and is held by {held}")
             else:
                 held.until_ms = now + int(named["lease_ms"])
+                self.taken.keep(job)
         self._look_at_gate(now)
 
     def _maintain(self, *_: Any) -> None:
@@ -174,8 +191,26 @@ class Witness:
 
     def _look_at_gate(self, now: int) -> None:
         live = [job for job in self.gated if (held := self.leases.get(job)) and held.until_ms > now]
-        if len(live) > GATE:
-            self._blame(f"{len(live)} jobs have live leases under a gate of {GATE}: {sorted(live)}")
+        for queue, count in Counter(self.gated[job] for job in live).items():
+            if count > GATE:
+                self._blame(
+                    f"{count} jobs of {queue} have live leases under a gate of {GATE}: {sorted(live)}"
+                )
+
+    def _tick(
+        self, script: str, named: dict[str, bytes], rest: list[bytes], reply: Any, state: bytes
+    ) -> None:
+        now = self._now_ms()
+        match script:
+            case "cron_tick":
+                self.ticks.cron_tick(rest, reply, now)
+            case "cron_flush":
+                self.ticks.cron_flush(state, reply)
+            case "cron_pause":
+                name, is_paused = named["name"].decode(), named["paused"] == b"1"
+                self.ticks.cron_pause(name, reply, now, is_paused=is_paused)
+            case _:
+                self.ticks.cron_put(named["name"].decode(), now)
 
     def _lock_acquire(self, named: dict[str, bytes], _: list[bytes], reply: list[Any]) -> None:
         now = self._now_ms()
@@ -190,6 +225,9 @@ class Witness:
         held = self.locks.get(key)
         if held is not None and held[0] != owner and held[1] > now:
             self._blame(f"{key!r} was given to {owner!r} while {held[0]!r} has it for {held[1] - now} ms")
+        if held is not None and held[0] != owner and self._live_call(held[0]) in self._ledger.open.values():
+            self.taken.look(key, *_job_of(held[0]))
+        self.taken.keep(key)
         self.locks[key] = (owner, now + lease_ms)
 
     def _lock_release(self, named: dict[str, bytes], _: list[bytes], reply: list[int]) -> None:
@@ -199,6 +237,8 @@ class Witness:
 
     def _keep_held(self, named: dict[str, bytes], _: list[bytes], reply: list[int]) -> None:
         for (key, owner), verdict in zip(_packed(named["holds"], 2), reply, strict=True):
+            if verdict:
+                self.taken.keep(key)
             if verdict and key.startswith(b"lock:"):
                 self._hold(key, owner, self._now_ms(), int(named["lease_ms"]))
 
@@ -207,13 +247,33 @@ class Witness:
         for place, (digest, _fp, owner) in enumerate(_packed(named["asks"], 3)):
             if words.get(place, b"new") in (b"new", b"recover") and digest in self.done:
                 self._blame(f"the effect {digest[:8]!r} is done, and {owner!r} was told to make it")
+            if words.get(place, b"new") in (b"new", b"recover"):
+                self._begin(digest, owner)
+
+    def _begin(self, digest: bytes, owner: bytes) -> None:
+        before = self.records.get(digest, owner)
+        if before != owner and not _later(owner, before) and self._live_call(before) is not None:
+            self.shared[digest] += 1
+            self.taken.look(b"once:" + digest, *_job_of(before))
+        self.records[digest] = owner
+        self.taken.keep(b"once:" + digest)
 
     def _idempotency_finish(self, named: dict[str, bytes], _: list[bytes], reply: list[int]) -> None:
-        self.done.update(
-            end[0]
-            for end, verdict in zip(_packed(named["ends"], 4), reply, strict=True)
-            if verdict == 1 and end[2] == b"D"
-        )
+        for (digest, _owner, state, _ms), verdict in zip(_packed(named["ends"], 4), reply, strict=True):
+            if verdict == 1:
+                self.records.pop(digest, None)
+                if state == b"D":
+                    self.done.add(digest)
+
+    def _live_call(self, owner: bytes) -> Call | None:
+        """Give the call of an owner if it goes on, or has come to its end and could not say so."""
+        job, fence = _job_of(owner)
+        call = self._ledger.call_of(job.decode(), fence)
+        held = self.leases.get(job)
+        if call is None or held is None or held.fence != fence or self._ledger.loop_of(call) is None:
+            return None
+        is_open = (call.job, call.fence) in self._ledger.open
+        return call if is_open or call in self._ledger.well else None
 
     def _blame(self, what: str) -> None:
         self._ledger.blame(what)
@@ -234,6 +294,11 @@ def _arguments(script: Script, command: list[bytes]) -> tuple[dict[str, bytes], 
     given = command[3 + len(script.keys) :]
     named = dict(zip(script.args, given, strict=False))
     return named, given[len(script.args) - 1 :] if script.has_rest else []
+
+
+def _job_of(owner: bytes) -> tuple[bytes, int]:
+    _token, fence, job = owner.split(b" ", 2)
+    return job, int(fence)
 
 
 def _later(owner: bytes, holder: bytes) -> bool:

@@ -61,6 +61,7 @@ class Loop(asyncio.BaseEventLoop):
         self.is_dead = False
         self.paused_until = 0.0
         self.wall_ahead_ms = 0
+        self.began_s = world.now_s
 
     def time(self) -> float:
         return self.world.now_s
@@ -113,6 +114,7 @@ class World:
         trace: what happened, a line each, when it is kept.
         commands: with the server's time (ms), when the trace is kept.
         inside: the process that has the turn.
+        acting: the one whose command the server carries out.
         trouble: what asyncio could tell nobody, as errors of tasks that nobody awaited.
     """
 
@@ -128,6 +130,7 @@ class World:
         self.trouble: list[str] = []
         self.is_over = False
         self.inside: Loop | None = None
+        self.acting: Loop | None = None
         self._agenda: list[tuple[float, int, Loop | None, Any]] = []
         self._count = 0
 
