@@ -52,7 +52,7 @@ class Nodes:
         self._advancing = Advancing(execute, layout, on_enqueued)
         self._queues = {keys.queue: keys for keys in queues}
         self._by_ended = {keys.nodes_ended.encode(): keys for keys in queues}
-        self._due = set(self._queues)
+        self._due = dict.fromkeys(self._queues)
         self._wake = asyncio.Event()
         self._news: asyncio.TimerHandle | None = None
         self._asking: Coalesced[Asked, int] = Coalesced(self._ask)
@@ -62,13 +62,13 @@ class Nodes:
 
     def note_ended(self, queue: str) -> None:
         """Look at once: nodes of a queue have ended here."""
-        self._due.add(queue)
+        self._due[queue] = None
         self._wake.set()
 
     def note_changed(self, keys: Sequence[bytes]) -> None:
         """Look soon at the queues whose nodes others noted; at all of them when news may have been missed."""
         changed = [each for key in keys if (each := self._by_ended.get(key)) is not None]
-        self._due.update(each.queue for each in (changed if keys else self._queues.values()))
+        self._due.update(dict.fromkeys(each.queue for each in (changed if keys else self._queues.values())))
         if (changed or not keys) and self._news is None:
             self._news = asyncio.get_running_loop().call_later(NEWS_S, self._note_news)
 
@@ -91,17 +91,18 @@ class Nodes:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._due.update(self._queues)
+                self._due.update(dict.fromkeys(self._queues))
 
     async def settle(self) -> None:
         """Tell workflows of all nodes that ended in the queues to look at."""
         while self._due:
-            queue, is_left = self._due.pop(), True  # popped first: what ends meanwhile makes it due again
+            queue, is_left = next(iter(self._due)), True
+            del self._due[queue]  # first: what ends meanwhile makes it due again, behind the others
             try:
                 is_left = await self._advancing.settle(self._queues[queue])
             finally:
                 if is_left:
-                    self._due.add(queue)
+                    self._due[queue] = None
 
     async def leave(self) -> None:
         """Tell workflows of what ended last, if the server is there; else another worker does."""

@@ -146,7 +146,7 @@ class Upkeep:
         Those would meet the next job of their id.
         """
         asked: set[str] = set()
-        aborts = {keys.abort for keys in self.keys.values()}
+        aborts = dict.fromkeys(keys.abort for keys in self.keys.values())
         for found in await asyncio.gather(*(self.execute("ZRANGE", abort, 0, -1) for abort in aborts)):
             asked.update(job_id.decode() for job_id in found)
         for job_id in asked & self.running.attempts.keys():

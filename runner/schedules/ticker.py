@@ -241,7 +241,7 @@ class Ticker:
             heapq.heappush(self._heap, (at_ms, name))
 
     async def _flush_buffered(self) -> None:
-        names = [name for name in self._buffering if name in self._kept]
+        names = sorted(self._buffering & self._kept.keys())
         done = await asyncio.gather(*(flush(self._execute, self._kept[name].keys, name) for name in names))
         self._buffering = {name for name, answer in zip(names, done, strict=True) if answer == 0}
 
