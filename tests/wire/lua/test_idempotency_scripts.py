@@ -243,6 +243,20 @@ async def test_round_spans_are_kept_to_the_ms(redis: Redis, ttl_ms: int) -> None
         assert await run_script(run, "idempotency_begin", KEYS, asked) == answer
 
 
+@pytest.mark.parametrize("state", ["D", "F"])
+async def test_a_renewal_that_comes_late_shortens_no_memory(redis: Redis, state: Any) -> None:
+    """The end of a lease and of what is known stand in one place: only the first is its owner's to move."""
+    run, asks = redis.execute_command, packed([("k", "f", "t 1 one")])
+    await run_script(run, "idempotency_begin", KEYS, (5_000, LEASE_MS, "b", asks))
+    ended = packed_ends([("k", "t 1 one", state, 60_000, b"x")])
+    await run_script(run, "idempotency_finish", KEYS, (5_000, *ended))
+    kept = (5_000, LEASE_MS, packed([("once:k", "t 1 one")]))
+    assert await run_script(run, "keep_held", KEYS, kept) == [0]
+    asked = (64_999, LEASE_MS, "b", packed([("k", "f", "t 2 two")]))
+    answer = await run_script(run, "idempotency_begin", KEYS, asked)
+    assert answer == [0, {"D": b"done", "F": b"failed"}[state], b"x"]
+
+
 async def test_what_is_remembered_of_a_call_is_forgotten_two_lots_at_a_time(redis: Redis) -> None:
     """What is over stands there until another effect ends: each call takes away more than it adds."""
     run = redis.execute_command
