@@ -109,12 +109,9 @@ class Effect(Held):
                 logger.warning("job %s has made its effect and cannot say so: %s", self.attempt.job_id, error)
                 await asyncio.sleep(1)
 
-    async def end_with_job(self, state: Literal["D", "F"], data: bytes) -> None:
-        """Have it written before the job's outcome is; an attempt that is over has none, and waits itself."""
-        if self.attempt.is_over:
-            await self.end(state, data)
-        else:
-            self.holds.endings.ends.append((self.digest, self.owner, state, self.ttl_ms, data))
+    def end_with_job(self, state: Literal["D", "F"], data: bytes) -> None:
+        """Have it written before the job's outcome is; one that is over has none: ``end``."""
+        self.holds.endings.ends.append((self.digest, self.owner, state, self.ttl_ms, data))
 
     async def abandon(self) -> None:
         """As ``leave``, and wait until it is said; a server that is away learns it when the lease ends."""

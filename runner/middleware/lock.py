@@ -161,7 +161,9 @@ class OneAtATime:
         outcome: Outcome | None = None
         try:
             attempt.ctx["lock_fence"] = int(held.fence or 0)
-            outcome = held.judge(await call_next(attempt))
+            outcome = await call_next(attempt)
+            if held.is_lost:
+                outcome = held.judge(outcome)
             return outcome
         finally:
             is_written = outcome is not None and type(outcome) is not Lost and not attempt.is_over

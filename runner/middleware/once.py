@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -59,17 +59,27 @@ class OnceForKey:
         outcome: Outcome | None = None
         is_ended = False
         try:
-            outcome = effect.judge(await call_next(attempt))
-            if type(outcome) is Succeeded:
-                await effect.end_with_job("D", _result_bytes(outcome.result))
-                is_ended = True
-            elif type(outcome) is Failed and self.is_final(attempt, outcome.error):
-                await effect.end_with_job("F", error_bytes(outcome.error))
+            outcome = await call_next(attempt)
+            if effect.is_lost:
+                outcome = effect.judge(outcome)
+            if (end := self._end(attempt, outcome)) is not None:
+                if attempt.is_over:  # nothing is written of it any more
+                    await effect.end(*end)
+                else:
+                    effect.end_with_job(*end)
                 is_ended = True
             return outcome
         finally:
             if holds.drop(effect) and not is_ended and type(outcome) is not Lost:
                 effect.leave()
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> tuple[Literal["D", "F"], bytes] | None:
+        """Give how the effect has ended; None: nobody knows."""
+        if type(outcome) is Succeeded:
+            return "D", b"null" if outcome.result is None else _result_bytes(outcome.result)
+        if type(outcome) is Failed and self.is_final(attempt, outcome.error):
+            return "F", error_bytes(outcome.error)
+        return None
 
 
 def _known(effect: Effect) -> Outcome | None:
@@ -91,8 +101,6 @@ def _known(effect: Effect) -> Outcome | None:
 
 def _result_bytes(result: Any) -> bytes:
     """Encode a result; one that cannot be makes the job dead, but its effect has happened all the same."""
-    if result is None:
-        return b"null"
     try:
         return codec.encode_value(result)
     except (TypeError, ValueError, OverflowError, RecursionError):

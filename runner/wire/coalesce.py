@@ -96,6 +96,8 @@ class Coalesced(Generic[Entry, Answer]):
 
 def fitting(entries: Sequence[Entry], size: Callable[[Entry], int]) -> int:
     """Give how many of the entries, from the first, one call may carry; at least one."""
+    if len(entries) <= MAX_BATCH and sum(map(size, entries)) <= MAX_BATCH_BYTES:
+        return len(entries)
     total = 0
     for count, entry in enumerate(entries):
         total += size(entry)

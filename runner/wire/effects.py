@@ -77,7 +77,10 @@ def packed(entries: Iterable[Iterable[str | int]]) -> bytes:
 
 def packed_ends(ends: Sequence[EffectEnd]) -> tuple[bytes, ...]:
     """Give ends as ``idempotency_finish`` takes them: packed, but for the bytes of their data."""
-    return (packed(end[:4] for end in ends), *(end[4] for end in ends))
+    flat: list[Any] = list(chain.from_iterable(ends))
+    data: list[bytes] = flat[4::5]
+    del flat[4::5]
+    return (_encode(flat), *data)
 
 
 def prefix_of(layout: Layout) -> str:

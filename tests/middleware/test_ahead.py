@@ -161,7 +161,7 @@ async def test_after_an_outage_what_has_ended_is_written_before_more_is_asked(
     lock, effect = first.ahead
     lock.undo()
     await holds.scripts.release.settled()
-    await effect.end_with_job("D", b'"done"')
+    effect.end_with_job("D", b'"done"')
     counting.is_cut = True
     await ahead.ask_ahead(holds, [(second, asks_of(both))])
     counting.is_cut = False
