@@ -249,4 +249,5 @@ class Ticker:
         self._wake.clear()
         if self._clock.monotonic() < self._look_at:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), seconds)
+                async with asyncio.timeout(seconds):  # wait_for of 3.11 may lose a cancellation
+                    await self._wake.wait()

@@ -1,3 +1,4 @@
+import asyncio
 import random
 
 import pytest
@@ -5,6 +6,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from simulation import KEYS, START_MS, LyingClock
 
 from runner import cron, events, every
+from runner.schedules.ticker import Ticker
 from runner.wire import schedules as wire
 from runner.wire.codec import decode_job
 
@@ -177,6 +179,25 @@ async def test_a_tick_that_a_dead_worker_kept_is_made_by_another(simulated, note
     simulated.now_ms += 1000
     await lives.step()
     assert await simulated.finish_jobs() == [f"cron:s:{START_MS + 2 * MINUTE}"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_ticker_that_hears_news_as_it_is_cancelled_ends(turns):
+    """Else its worker, told to stop, would wait for it for ever (seed 1632)."""
+
+    async def execute(*_):
+        return [b"1", b"0"]
+
+    ticker = Ticker(execute, [])
+    running = asyncio.create_task(ticker.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    ticker.note_changed()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    assert running.cancelled()
 
 
 async def test_no_more_jobs_than_max_instances_are_there_at_once(simulated, note):
