@@ -19,6 +19,9 @@ logger = logging.getLogger("arq.worker")
 _COMES_BACK = ("again", "later", "suspend", "back", "sort")
 
 
+ALL_SLOTS = 1_000_000
+"""What a claim of an idle worker fills: it may bring a suspect, which is to have the worker to itself."""
+
 OnClaimed = Callable[[ServedQueue, list[Claimed], str, int], None]
 
 
@@ -36,6 +39,9 @@ class Rounds:
         on_cancels: called when a claim asked jobs to stop: no push tells a worker what it wrote itself.
         before_ends: gives what to await before ends are written, or None: effects are known to be done before
             their jobs are.
+
+    Attributes:
+        fresh: outcomes that came since whoever sends rounds set it to 0.
     """
 
     def __init__(
@@ -60,19 +66,25 @@ class Rounds:
         self._on_settled = on_settled
         self._before_ends = before_ends
         self._on_cancels = on_cancels
-        self._round = 0
+        self._round = self.fresh = 0
         self._by_queue: Mapping[str, ServedQueue] = {queue.keys.queue: queue for queue in self.queues}
 
     def add(self, queue_key: str, end: End) -> None:
         """Keep an outcome for the next round."""
         queue = self._by_queue[queue_key]
         queue.ends.append(end)
+        self.fresh += 1
         queue.may_have_due = queue.may_have_due or queue.lanes_wait
 
     @property
     def unwritten(self) -> int:
         """How many outcomes wait to be written."""
         return sum(len(queue.ends) for queue in self.queues)
+
+    @property
+    def claiming(self) -> int:
+        """How many slots the claims under way may fill."""
+        return sum(slots for queue in self.queues for slots in queue.claiming.values())
 
     def note_changed(self, keys: Sequence[bytes]) -> None:
         """Look again at the queues behind these keys; at all of them when there are none."""
@@ -96,7 +108,7 @@ class Rounds:
 
     def has_lost_claim(self) -> bool:
         """Say whether some claim's answer was lost: it may have leased jobs nobody here knows of."""
-        return any(queue.lost_claim for queue in self.queues)
+        return any(queue.lost_claims for queue in self.queues)
 
     def has_work(self, *, in_flight: int, slots: int) -> bool:
         """Say whether a round is worth a trip; the arguments are those of ``run``."""
@@ -106,7 +118,7 @@ class Rounds:
             return False
         if any(queue.is_isolating for queue in self.queues):
             return in_flight == 0
-        return any(queue.may_have_due for queue in self.queues)
+        return any(queue.is_hungry for queue in self.queues)
 
     def plan(self, *, in_flight: int, slots: int) -> tuple[dict[str, int], bool]:
         """Decide how many jobs to claim from which queue, and whether the worker may take a suspect, alone.
@@ -115,7 +127,7 @@ class Rounds:
         """
         if slots <= 0:
             return {}, False
-        if lost := [queue for queue in self.queues if queue.lost_claim]:
+        if lost := [queue for queue in self.queues if queue.lost_claims]:
             return share(lost, slots, strict=False), False
         isolating = next((queue for queue in self.queues if queue.is_isolating), None)
         if isolating is not None:
@@ -124,10 +136,10 @@ class Rounds:
         return quotas, in_flight == 0 and len(quotas) == 1
 
     async def run(self, *, in_flight: int, slots: int, beside: Awaitable[None] | None = None) -> None:
-        """Write every outcome and claim jobs for the free slots. One round at a time, but for ``_settle``.
+        """Write every outcome and claim jobs for the free slots. Several may be under way.
 
         Args:
-            in_flight: attempts whose outcome is not decided.
+            in_flight: attempts whose outcome is not decided, and those that claims under way may bring.
             slots: how many more may start; 0 or less: claim nothing.
             beside: what the worker does while the server works on the round; its own questions travel along.
 
@@ -135,22 +147,28 @@ class Rounds:
             redis.exceptions.RedisError: of the first call that failed; what was not written is kept.
         """
         quotas, is_idle = self.plan(in_flight=in_flight, slots=slots)
+        self._round = number = self._round + 1
         calls: list[Awaitable[None]] = [self._settle(queue) for queue in self.queues if queue.ends]
-        asked = [(queue, quotas.get(queue.keys.at, 0)) for queue in self.queues]
-        self._round += 1
-        calls += [self._claim(queue, quota, is_idle=is_idle) for queue, quota in asked if quota]
+        asked = [(queue, quota) for queue in self.queues if (quota := quotas.get(queue.keys.at, 0))]
+        calls += [self._claim(number, queue, quota, is_idle=is_idle) for queue, quota in asked]
         if beside is not None:
             calls.append(beside)  # after the others: it begins when their commands are on their way
-        if len(calls) == 1:
-            await calls[0]
-            return
-        for answer in await asyncio.gather(*calls, return_exceptions=True):
-            if isinstance(answer, BaseException):
-                raise answer
+        for queue, quota in asked:
+            queue.claiming[number] = ALL_SLOTS if is_idle else quota
+        try:
+            if len(calls) == 1:
+                await calls[0]
+                return
+            for answer in await asyncio.gather(*calls, return_exceptions=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+        finally:
+            for queue, _ in asked:
+                queue.claiming.pop(number, None)
 
     async def _settle(self, queue: ServedQueue) -> None:
         ends, queue.ends = queue.ends[:ROUND_JOBS], queue.ends[ROUND_JOBS:]
-        if not ends:  # a round by hand at the same time took them
+        if not ends:  # another round took them meanwhile
             return
         try:
             if (first := self._before_ends()) is not None:
@@ -168,11 +186,11 @@ class Rounds:
                 self._note_due(queue, 0 if end.verb in ("back", "sort") else end.ms)
         self._on_settled(queue, ends)
 
-    async def _claim(self, queue: ServedQueue, limit: int, *, is_idle: bool) -> None:
+    async def _claim(self, number: int, queue: ServedQueue, limit: int, *, is_idle: bool) -> None:
         # Upkeep reads the length out of the token: to know a lease that the clock's going back made too long.
-        token = queue.lost_claim or f"{secrets.token_hex(12)}.{self._lease_ms}"
-        is_resent, queue.lost_claim = bool(queue.lost_claim), ""
-        queue.claimed_in = self._round
+        is_resent = bool(queue.lost_claims)
+        token = queue.lost_claims.pop() if is_resent else f"{secrets.token_hex(12)}.{self._lease_ms}"
+        queue.claimed_in = number
         queue.may_have_due = is_resent  # what the lost one leased is due again, not all of it given here
         try:
             claim = await self._scripts.claim(
@@ -185,8 +203,10 @@ class Rounds:
                 is_resent=is_resent,
             )
         except BaseException:
-            queue.may_have_due, queue.lost_claim = True, token
+            queue.may_have_due = True
+            queue.lost_claims.append(token)
             raise
+        queue.claiming.pop(number, None)
         self._note(queue, claim)
         if claim.jobs:
             self._on_claimed(queue, claim.jobs, token, claim.now_ms)

@@ -102,9 +102,10 @@ class Running:
             self.attempts[job.job_id] = attempt
             self.held.append((attempt, now_ms))
 
-    def ask(self) -> Coroutine[Any, Any, None] | None:
+    def ask(self, most: int | None = None) -> Coroutine[Any, Any, None] | None:
         """Let those begin that first ask, and give what to await until they have; the rest is ready."""
-        held, self.held = self.held, []
+        most = len(self.held) if most is None else most
+        held, self.held = self.held[:most], self.held[most:]
         asking: list[Asking] = []
         begun = len(self.tasks)
         for attempt, now_ms in held:
@@ -126,9 +127,9 @@ class Running:
             for attempt, _ in asking:
                 self._begin(attempt)
 
-    async def begin(self) -> None:
-        """Begin what is ready or held; a worker that stops gives it back."""
-        asking = self.ask()
+    async def begin(self, most: int | None = None) -> None:
+        """Begin what is ready or held, at most so many of the latter; a worker that stops gives it back."""
+        asking = self.ask(most)
         ready, self.ready = self.ready, []
         for attempt in ready:
             self._begin(attempt)

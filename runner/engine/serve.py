@@ -66,7 +66,9 @@ class Serving:
         back: ends a pause: a connection was made, or a cluster has changed.
         must_look_for_aborts: somebody may have asked for a cancellation.
         is_closing: the loop shall end.
-        round: the one in flight, if any; whoever cancels the loop waits for it.
+        under_way: rounds, and calls that begin beside them; whoever cancels the loop waits for them.
+        may_be_overtaken: a round may be sent before the last one is answered: not where calls ask first,
+            which would wait behind it.
         next_beat: loop time of arq's next heartbeat.
         outage: what is known of one, shared with what the jobs hold. While others are to renew nothing is
             claimed: it would count as the death of every worker. What has ended is written at once all the
@@ -87,7 +89,8 @@ class Serving:
     back: Wake = field(default_factory=Wake)
     must_look_for_aborts: bool = True
     is_closing: bool = False
-    round: asyncio.Task[None] | None = None
+    under_way: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
+    may_be_overtaken: bool = True
     next_beat: float = 0.0
     outage: Outage = field(init=False)
 
@@ -118,7 +121,7 @@ class Serving:
                     self.outage.begin()
                     kind = type(error).__name__
                     logger.warning("the server is away (%s: %s); running jobs go on", kind, error)
-                await self._carry_out(self.running.begin())
+                self._start(self.running.begin(self._half()))
                 await self._pause(patience.next_delay_s())
 
     def note_changed(self, keys: Sequence[bytes]) -> None:
@@ -139,47 +142,83 @@ class Serving:
         limits = self.limits
         if not limits.allow_pick_jobs or self.running.is_one_alone() or self.outage.left_s():
             return -1
-        slots = min(limits.max_jobs - self.running.in_flight, limits.queue_read_limit)
-        slots = min(slots, max(limits.max_jobs // 2, SMALLEST_HALF))
+        claiming = self.rounds.claiming
+        slots = min(limits.max_jobs - self.running.in_flight - claiming, limits.queue_read_limit)
+        slots = min(slots, self._half())
         if limits.burst and limits.max_burst_jobs >= 0:
-            slots = min(slots, limits.max_burst_jobs - self.jobs_started())
+            slots = min(slots, limits.max_burst_jobs - self.jobs_started() - claiming)
         return slots
+
+    def _half(self) -> int:
+        return max(self.limits.max_jobs // 2, SMALLEST_HALF)
 
     async def _step(self) -> bool:
         """Do what is to be done now; False when there was nothing."""
         now = asyncio.get_running_loop().time()
         self.rounds.note_time(now)
         if now >= self.next_beat or self.must_look_for_aborts:
-            await self._carry_out(self.running.begin())
+            self._start(self.running.begin(self._half()))
             await self._look_around(now)
-        in_flight, slots = self.running.in_flight, self.free_slots()
-        if not self.running.held and not self.rounds.has_work(in_flight=in_flight, slots=slots):
+        if self.running.held or self.rounds.has_work(**self._room()):
+            self.rounds.fresh = 0
+            self._start(self._round())
+        elif not self.under_way:
             return False
-        await self._carry_out(self._round(in_flight, slots))
+        await self._until_another_may_go()
         return True
 
-    async def _round(self, in_flight: int, slots: int) -> None:
+    def _room(self) -> dict[str, int]:
+        return {"in_flight": self.running.in_flight + self.rounds.claiming, "slots": self.free_slots()}
+
+    async def _round(self) -> None:
         """Let what was claimed begin, and write and claim meanwhile.
 
         Who has to ask first does so before the round is sent, which then gives the server work: so that it is
         answered, and runs, meanwhile.
         """
-        asking = self.running.ask()
+        asking = self.running.ask(self._half())
         asked = None if asking is None else asyncio.get_running_loop().create_task(asking)
+        self.may_be_overtaken = asked is None and (self.may_be_overtaken or bool(self.running.ready))
         for _ in range(TURNS_TO_ASK if asked else 0):
             await asyncio.sleep(0)
-        beside = self.running.begin() if self.running.ready else None
+        beside = self.running.begin(0) if self.running.ready else None
         try:
-            await self.rounds.run(in_flight=in_flight, slots=slots, beside=beside)
+            await self.rounds.run(**self._room(), beside=beside)
         finally:
             if asked is not None:
                 await asked
         if not any(queue.ends or queue.has_more for queue in self.rounds.queues):
             await self.running.begin()  # no trip is sure to follow: a lone job starts at once
 
-    async def _carry_out(self, work: Coroutine[Any, Any, None]) -> None:
-        self.round = asyncio.get_running_loop().create_task(work)
-        await asyncio.shield(self.round)
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda _: self.wake.set())
+        self.under_way.append(task)
+
+    async def _until_another_may_go(self) -> None:
+        """Wait until no round is under way, or one only, and a half of the jobs has ended beside it."""
+        while True:
+            await self.wake.sleep(BEAT_S)
+            await self._collect()
+            if not self.under_way or self._may_overtake():
+                return
+            if (
+                self.running.held and self.may_be_overtaken
+            ):  # the server has work: that is the time to run them
+                self._start(self.running.begin(self._half()))
+
+    def _may_overtake(self) -> bool:
+        return len(self.under_way) == 1 and self.may_be_overtaken and self.rounds.fresh >= SMALLEST_HALF
+
+    async def _collect(self) -> None:
+        """Let go of what is done; where something has failed, of all, once it is."""
+        if any(each.done() and each.exception() for each in self.under_way):
+            await asyncio.wait(self.under_way)
+        done = [each for each in self.under_way if each.done()]
+        self.under_way = [each for each in self.under_way if not each.done()]
+        errors = [error for each in done if (error := each.exception())]
+        if errors:
+            raise errors[0]
 
     async def _look_around(self, now: float) -> None:
         if now >= self.next_beat:

@@ -25,7 +25,8 @@ class ServedQueue:
         due_at: loop time at which the next job falls due; None for nothing in sight.
         credit: what smooth weighted round robin owes it.
         ends: outcomes to write.
-        lost_claim: token of a claim whose answer was lost; sent again until answered.
+        claiming: slots that claims under way may fill, by the number of their round.
+        lost_claims: tokens of claims whose answers were lost; sent again until answered.
         lanes_wait: lanes wait under gates: what ends here may let one go on, so a claim is worth a trip.
         is_isolating: this worker was chosen to run the queue's suspects: claim nothing until idle, then here.
     """
@@ -38,9 +39,15 @@ class ServedQueue:
     due_at: float | None = None
     credit: int = 0
     ends: list[End] = field(default_factory=list[End])
-    lost_claim: str = ""
+    claiming: dict[int, int] = field(default_factory=dict[int, int])
+    lost_claims: list[str] = field(default_factory=list[str])
     lanes_wait: bool = False
     is_isolating: bool = False
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether a claim is worth a trip; while one is under way, what the last answer said still counts."""
+        return self.may_have_due or (self.has_more and bool(self.claiming))
 
 
 def share(queues: Sequence[ServedQueue], slots: int, *, strict: bool) -> dict[str, int]:
@@ -54,7 +61,7 @@ def share(queues: Sequence[ServedQueue], slots: int, *, strict: bool) -> dict[st
     """
     by_name: dict[str, list[ServedQueue]] = {}
     for queue in queues:
-        if queue.may_have_due:
+        if queue.is_hungry:
             by_name.setdefault(queue.keys.name, []).append(queue)
     hungry, slots = list(by_name.values()), min(slots, ROUND_JOBS)
     if not hungry or slots <= 0:

@@ -198,8 +198,8 @@ class Worker(CronWorker):
     ) -> None:
         self._is_stopping = True
         await self._companions.end()
-        if self._serving.round is not None:
-            await asyncio.gather(self._serving.round, return_exceptions=True)
+        await asyncio.gather(*self._serving.under_way, return_exceptions=True)
+        self._serving.under_way.clear()
         await drain(self._running, self._rounds, self._wake)
         if self._nodes is not None:
             await self._nodes.leave()

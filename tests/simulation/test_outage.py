@@ -36,6 +36,7 @@ class Rounds:
     def __init__(self, world: World) -> None:
         self.world = world
         self.unwritten = 1
+        self.claiming = self.fresh = 0
         self.queues = ()
         self.ran: list[tuple[float, int]] = []
 
@@ -58,6 +59,10 @@ class Rounds:
         self.unwritten = 0
 
 
+def nobody(*_: Any) -> None:
+    pass
+
+
 async def nothing(*_: Any) -> None:
     pass
 
@@ -74,7 +79,7 @@ def serving(rounds: Any, reach: Any) -> Serving:
         heart_beat=nothing,
     )
     running: Any = SimpleNamespace(
-        tasks={}, held=[], ready=[], in_flight=0, ask=lambda: None, begin=nothing, is_one_alone=lambda: False
+        tasks={}, held=[], ready=[], in_flight=0, ask=nobody, begin=nothing, is_one_alone=lambda: False
     )
     upkeep: Any = SimpleNamespace(reach=reach)
     made = Serving(
