@@ -159,7 +159,7 @@ class EffectScripts:
         return await self._run("idempotency_step", args)
 
     async def _finish(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
-        return await self._run("idempotency_finish", (0, *packed_ends(ends)))
+        return await self._run("idempotency_finish", packed_ends(ends))
 
     async def write(self, ends: Sequence[EffectEnd]) -> list[Verdict]:
         """Write how effects ended, once: up to 500 and 4 MiB of them.
@@ -167,8 +167,7 @@ class EffectScripts:
         Raises:
             redis.exceptions.RedisError: nobody knows whether they were written; send them again.
         """
-        args = (0, *packed_ends(ends))
-        return await run_script(self._execute, "idempotency_finish", self._keys, args)
+        return await run_script(self._execute, "idempotency_finish", self._keys, packed_ends(ends))
 
     def send_gives(self, gives: Sequence[LockGive]) -> Any:
         """Give up to 500 locks up, the reply as ``execute`` gives it; the script has to be loaded."""
@@ -177,8 +176,7 @@ class EffectScripts:
 
     def send_ends(self, ends: Sequence[EffectEnd]) -> Any:
         """Send what ``write`` sends and give the reply as ``execute`` does; the script has to be loaded."""
-        args = (0, *packed_ends(ends))
-        return self._execute("EVALSHA", load("idempotency_finish").sha, 1, *self._keys, *args)
+        return self._execute("EVALSHA", load("idempotency_finish").sha, 1, *self._keys, *packed_ends(ends))
 
     async def _keep(self, holds: Sequence[Hold]) -> list[Verdict]:
         args = (0, self._lease_ms, packed(holds))

@@ -40,7 +40,6 @@
     runner:<name>:calls-failed   …                             ZSET    ours   destination -> last failure ms
     runner:<name>:calls:<key>    …                             HASH    ours   calls by minute and hour, PX
     runner:once:<digest>         runner:{effects}:once:<…>     STRING  ours   an idempotency record
-    runner:once-until            runner:{effects}:once-until   ZSET    ours   digests of a call -> until ms
     runner:lock:<name>           runner:{effects}:lock:<name>  STRING  ours   a lock's holder and fence
     runner:waiters:<name>        …                             ZSET    ours   who waits for it -> since us
     runner:waiting:<name>        …                             HASH    ours   who waits -> until ms, channel
@@ -58,7 +57,8 @@ queue's name is a word (``bulk``; of shards ``bulk~1`` …); arq's ``queue_name`
 replay ended, ``a<n>`` what attempt n ended with (the last 20). Durable records have a colon in their names:
 ``step:<name>`` a result, ``sleep:<name>#<n>`` and ``wait:<name>#<n>`` what wait.lua says, ``signals:<name>``
 how many came or were waited for in vain, ``sent:<key>``; ``b`` is their bytes, ``x`` the last wait whose time
-ran out. A letter has them, ``payload``, ``queue``, ``reason``, ``attempts``, ``at``, ``note`` and ``bytes``.
+ran out. A letter has them too, and ``payload``, ``queue`` (ZSET), ``reason``, ``attempts``, ``at``
+(died at ms), ``note`` (last attempt) and ``bytes``.
 """
 
 import re

@@ -29,7 +29,7 @@ def kept(simulation: "Simulation") -> tuple[str, ...]:
             *(keys.schedule(""), keys.schedules, keys.schedule_changes),
         )
     ]
-    ours = (f"{effects}once", f"{effects}lock:", flow.arq, "runner:workflows-", "runner:worker")
+    ours = (f"{effects}once:", f"{effects}lock:", flow.arq, "runner:workflows-", "runner:worker")
     return (*own, *ours, "arq:queue:health-check")
 
 

@@ -7,26 +7,23 @@
 -- ARGV  bell      str   channel of the caller, to be told when a busy record ends
 -- ARGV  asks      pack  digest, fingerprint, owner; repeated, at most 500
 --
--- runner:once:<digest> STRING, msgpack: owner "token fence id" or '', until ms or '', state, fingerprint, data, bells
---   P in progress   held until    data: what steps recorded
---   U unknown       held until    data: what steps recorded; at most one owner at a time finds out
---   D done          known until   data: the result
---   F failed        known until   data: the error; a later attempt of the same job (a replay) may try again
--- P and U never expire. No record has a TTL of the server's: is_over() says which count for nothing, sweep() takes them away.
+-- runner:once:<digest> STRING, msgpack: owner "token fence id" or '', held until ms or '', state, fingerprint, data, bells
+--   P in progress   no TTL      data: what steps recorded
+--   U unknown       no TTL      data: what steps recorded; at most one owner at a time finds out
+--   D done          has a TTL   data: the result
+--   F failed        has a TTL   data: the error; a later attempt of the same job (a replay) may try again
 --
 -- GIVES three values for each ask that is not answered 'new': which one it is, from 0, then word and text
 -- GIVES recover steps; done result; failed error; conflict fingerprint; busy "ms-of-lease-left id-of-holder"
 -- FAILS nothing (the server refuses it whole with OOM when memory is full)
 -- COST  O(1) an ask
--- USES  now text supersedes word fresh opened is_over
+-- USES  now text supersedes fresh opened
 local at = now(now_ms)
 local till, answers, keys, news = text(at + lease_ms), {}, {}, {}
-local held = cmsgpack.pack(till, 'P')
 for i = 1, #asks, 3 do
   local key = ours .. 'once:' .. asks[i]
   keys[#keys + 1] = key
-  local n = #news
-  news[n + 1], news[n + 2] = key, word(asks[i + 2]) .. held .. word(asks[i + 1]) .. '\160\160'
+  news[#news + 1], news[#news + 2] = key, cmsgpack.pack(asks[i + 2], till, 'P', asks[i + 1], '', '')
 end
 if fresh(keys, news) then
   return answers
@@ -43,10 +40,7 @@ end
 
 local function answer(n, value, fingerprint, owner)
   local holder, ends, state, known, data, bells = cmsgpack.unpack(value)
-  if is_over(state, ends, at) then
-    put(n, news[n * 2])
-    return nil
-  elseif known ~= fingerprint then
+  if known ~= fingerprint then
     return 'conflict', known
   elseif state == 'D' or state == 'F' and not supersedes(owner, holder) then
     return settled[state], data

@@ -4,7 +4,7 @@
 -- ARGV  now_ms    int   0 = ask the server
 -- ARGV  lease_ms  int   length of the lease from now
 -- ARGV  holds     pack  key without the prefix, owner; repeated, at most 500
--- GIVES one number a hold: 1 kept, 0 lost: another has it, it was given up, or it has ended
+-- GIVES one number a hold: 1 kept, 0 lost: another has it, or it was given up
 -- FAILS nothing
 -- COST  O(1) a hold
 -- USES  now text opened
@@ -16,7 +16,7 @@ local get, put, write = opened(keys)
 for n = 1, #keys do
   local value = get(n)
   local held = value and { cmsgpack.unpack(value) } or {}
-  local is_mine = held[1] == holds[n * 2] and held[2] ~= '' and held[3] ~= 'D' and held[3] ~= 'F'
+  local is_mine = held[1] == holds[n * 2] and held[2] ~= ''
   if is_mine then
     held[2] = till
     put(n, cmsgpack.pack(unpack(held)))

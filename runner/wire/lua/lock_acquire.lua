@@ -13,7 +13,7 @@
 -- GIVES A free lock goes to whoever has waited longest. Asking again gives the holder the same fence, a waiter the same place.
 -- FAILS nothing
 -- COST  O(log waiters) an ask
--- USES  now text supersedes word opened heir rise
+-- USES  now text supersedes opened heir rise
 local at, at_us = now(now_ms)
 local till, answers, keys = text(at + lease_ms), {}, {}
 for i = 1, #asks, 3 do
@@ -54,13 +54,12 @@ local function contend(n, value, name, owner, may_wait)
 end
 
 local first = text(at_us)
-local free = cmsgpack.pack(till, first, '')
 for n = 1, #keys do
   local owner, value = asks[n * 3 - 1], get(n)
   if value then
     answers[n] = contend(n, value, asks[n * 3 - 2], owner, asks[n * 3] == 1)
   else
-    put(n, word(owner) .. free)
+    put(n, cmsgpack.pack(owner, till, first, ''))
     answers[n] = first
   end
 end

@@ -7,7 +7,7 @@
 -- GIVES one number a lock: 1 released, 0 the caller did not hold it (any more): the lock is left as it is
 -- FAILS nothing
 -- COST  O(log waiters) a lock
--- USES  now text word opened heir rise
+-- USES  now text opened heir rise
 local at, at_us = now(now_ms)
 local till, answers, keys = text(at + lease_ms), {}, {}
 for i = 1, #gives, 2 do
@@ -34,7 +34,7 @@ for n = 1, #keys do
     redis.call('HDEL', ours .. 'waiting:' .. name, owner)
   end
   if holder == owner and not (queued ~= '' and hand_over(n, name, fence)) then
-    put(n, '\160\1610' .. word(fence) .. '\160')
+    put(n, cmsgpack.pack('', '0', fence, ''))
   end
   answers[n] = holder == owner and 1 or 0
 end
