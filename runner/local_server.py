@@ -64,10 +64,7 @@ class LocalServer:
         try:
             with _turn(self._place):
                 self._hold.close()  # not unlocked: a forked child shares this lock and is still a user
-                last = _lock(self._place.folder / "users.lock")
-                if last is not None:
-                    with last:
-                        _stop(self._place)
+                _stop_unused(self._place)
         except FileNotFoundError:
             log.warning("%s is gone: a server that ran in it has to be ended by hand", self._place.folder)
         finally:
@@ -111,6 +108,19 @@ def attach(folder: Path, *, appendfsync: AppendFsync = "everysec") -> LocalServe
         server.detach()
         raise
     return server
+
+
+def stop_when_unused(folder: Path) -> None:
+    """Wait until no process holds the project's server, and stop it, for one who cleans up after others.
+
+    Who is killed with -9 cannot be the last one out, and still holds the server for a moment.
+    """
+    place = place_of(folder)
+    while True:
+        with _turn(place):
+            if _stop_unused(place):
+                return
+        time.sleep(POLL_S)
 
 
 def _lock(path: Path, *, shared: bool = False) -> IO[bytes] | None:
@@ -225,14 +235,23 @@ def _start(place: Place, program: Path, appendfsync: AppendFsync, claim: IO[byte
         raise ServerError(msg) from error
 
 
+def _stop_unused(place: Place) -> bool:
+    """Stop it if nobody holds it, inside a turn; gives whether nobody did."""
+    last = _lock(place.folder / "users.lock")
+    if last is None:
+        return False
+    with last:
+        _stop(place)
+    return True
+
+
 def _stop(place: Place) -> None:
-    pid = _pid(place) if _lives(place) else 0
-    if pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_S
+    pid, deadline = 0, time.monotonic() + STOP_S
     while _lives(place):
-        if not pid or time.monotonic() > deadline:
+        if not pid and (pid := _pid(place)):  # not known yet while it starts
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        if time.monotonic() > deadline:
             log.warning(
                 "the embedded server in %s (process %s) does not stop", place.folder, pid or "unknown"
             )

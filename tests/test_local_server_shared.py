@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import redis as redis_sync
 
 import runner
+from runner import local_server
 from runner.local_server import attach
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(runner.__path__[0]).parent)}
@@ -21,6 +23,7 @@ USER = """
 import signal
 import sys
 from pathlib import Path
+from runner import local_server
 from runner.local_server import attach
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored so far when the tests run in a shell's background
 print("imported", flush=True)
@@ -199,4 +202,34 @@ def test_a_killed_user_does_not_count_as_one(project: Path, another_user: Callab
         user.attaches()
         user.end(signal.SIGKILL)
         assert answers(project)
+    assert not answers(project)
+
+
+def test_who_cleans_up_waits_for_the_last_one_also_a_killed_one(
+    project: Path, another_user: Callable[[], User]
+) -> None:
+    """It stops a server that nobody could stop, and none that somebody holds."""
+    user = another_user()
+    url = user.attaches()
+    cleaning = threading.Thread(target=local_server.stop_when_unused, args=(project,), daemon=True)
+    cleaning.start()
+    assert pid_of(url), "it is held"
+    assert cleaning.is_alive()
+    user.end(signal.SIGKILL)
+    cleaning.join(20)
+    assert not cleaning.is_alive()
+    assert not answers(project)
+
+
+def test_a_server_that_is_just_starting_is_stopped_too(
+    project: Path, another_user: Callable[[], User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its starter was killed before it answered: who it is is not known at first, and is asked again."""
+    user = another_user()
+    user.attaches()
+    user.end(signal.SIGKILL)
+    found = iter([0, 0])
+    ask_kernel = local_server._pid
+    monkeypatch.setattr(local_server, "_pid", lambda place: next(found, None) or ask_kernel(place))
+    local_server.stop_when_unused(project)
     assert not answers(project)

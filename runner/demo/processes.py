@@ -19,18 +19,18 @@ class Processes:
     """Starts processes in a folder; ``stop`` ends them in order.
 
     They form a process group of their own: Ctrl-C reaches the demo alone, and when the demo itself is killed
-    the receiver ends the group.
+    the receiver ends the group and the server. So the receiver comes first, and goes last.
 
     Args:
         folder: where they run and write their logs.
-        settings: ``RUNNER_…`` variables of the workers; those of this process are not handed on.
+        server: the embedded server's folder.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, server: Path) -> None:
         self.log = folder / "worker.log"
         self._folder = folder
         self._environment = _environment()
-        self._settings = settings
+        self._server = server
         self._group: int | None = None
         self._running: list[Process] = []
 
@@ -42,7 +42,8 @@ class Processes:
         """
         with (self._folder / "receiver.log").open("ab") as log:
             receiver = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "runner.demo.receiver", str(ledger), str(share), str(seed)),
+                *(sys.executable, "-m", "runner.demo.receiver"),
+                *(str(ledger), str(share), str(seed), str(self._server)),
                 cwd=self._folder,
                 env={**self._environment, "DEMO_SECRET": secret},
                 stdin=PIPE,
@@ -58,13 +59,13 @@ class Processes:
             raise RunnerError(msg)
         return json.loads(line)
 
-    async def start_worker(self) -> Process:
-        """Start one more worker."""
+    async def start_worker(self, settings: Mapping[str, str]) -> Process:
+        """Start one more worker, with these ``RUNNER_…`` variables; ours are not handed on."""
         with self.log.open("ab") as log:
             worker = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "arq", "runner.WorkerSettings"),
                 cwd=self._folder,
-                env={**self._environment, **self._settings},
+                env={**self._environment, **settings},
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -89,9 +90,13 @@ class Processes:
             msg = f"a process of the demo has ended by itself; the worker's log ends:\n{_tail(self.log)}"
             raise RunnerError(msg)
 
-    async def stop(self) -> None:
-        """End what runs with SIGTERM, workers first; with SIGKILL what does not end in time."""
-        while self._running:
+    async def stop(self, keep: int = 0) -> None:
+        """End what runs with SIGTERM, the newest first; with SIGKILL what does not end in time.
+
+        Args:
+            keep: how many of the oldest go on.
+        """
+        while len(self._running) > keep:
             process = self._running.pop()
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
@@ -102,12 +107,12 @@ class Processes:
                 await process.wait()
 
     @contextlib.asynccontextmanager
-    async def stopped_at_the_end(self) -> AsyncGenerator["Processes"]:
+    async def stopped_at_the_end(self, keep: int = 0) -> AsyncGenerator["Processes"]:
         """Stop everything when the block ends, however it does."""
         try:
             yield self
         finally:
-            await asyncio.shield(self.stop())
+            await asyncio.shield(self.stop(keep))
 
 
 def _environment() -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""The demo's receiver: ``python -m runner.demo.receiver LEDGER SHARE SEED``, with its secret in DEMO_SECRET.
+"""The demo's receiver: ``python -m runner.demo.receiver LEDGER SHARE SEED [SERVER]``; DEMO_SECRET signs.
 
 It shares no code with the sender: it reads HTTP and checks Standard Webhooks signatures by itself. On stdout
 it prints its ports as one JSON object: ``receiver`` answers, mostly; ``gone`` answers 410; ``down`` refuses
-connections. When its stdin ends its starter is gone, and it ends its process group, workers included.
+connections. When its stdin ends its starter is gone, and it ends its process group, workers included, and the
+embedded server in the folder SERVER, which a starter that was killed could not stop.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+from ..local_server import stop_when_unused
 from .faults import Fault, fault_of, is_reset_unread
 from .ledger import Ledger, Line
 
@@ -150,7 +152,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _serve(ledger: Path, share: float, seed: int, secret: str) -> None:
+async def _serve(ledger: Path, share: float, seed: int, secret: str, server: Path | None) -> None:
     receiver = Receiver(Ledger(ledger), share=share, seed=seed, secret=secret)
     answering = await asyncio.start_server(receiver.receive, "127.0.0.1", 0, backlog=1024)
     gone = await asyncio.start_server(receiver.refuse, "127.0.0.1", 0)
@@ -163,9 +165,24 @@ async def _serve(ledger: Path, share: float, seed: int, secret: str) -> None:
         }
         sys.stdout.write(json.dumps(ports) + "\n")
         sys.stdout.flush()
-        asyncio.get_running_loop().add_reader(0, lambda: os.killpg(0, signal.SIGTERM))
-        await asyncio.Event().wait()
+        loop, alone = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(0, alone.set)
+        await alone.wait()
+        loop.remove_reader(0)
+        await _end_all(server)
+
+
+async def _end_all(server: Path | None) -> None:
+    """End the group and then the server; answers go on meanwhile, or workers would wait for them."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    if server is not None:
+        await asyncio.to_thread(stop_when_unused, server)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.killpg(0, signal.SIGTERM)  # ourselves, and a worker that was just being started
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), os.environ["DEMO_SECRET"]))
+    book, often, begun, *place = sys.argv[1:]
+    known = os.environ["DEMO_SECRET"]
+    asyncio.run(_serve(Path(book), float(often), int(begun), known, Path(place[0]) if place else None))

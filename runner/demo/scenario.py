@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,7 @@ class _Stage:
         ports: dict[str, int],
         ledger: Path,
         till: Till | None,
+        worker: Mapping[str, str],
     ) -> None:
         self._plot = plot
         self._display = display
@@ -121,12 +122,13 @@ class _Stage:
         self._ports = ports
         self._ledger = ledger
         self._till = till
+        self._worker = worker
         self._kills = 0
 
     @classmethod
     @contextlib.asynccontextmanager
     async def set_up(cls, folder: Path, plot: Plot, display: Display) -> AsyncGenerator["_Stage"]:
-        """Start server, gateway and receiver."""
+        """Start receiver, server and gateway."""
         server, ledger = folder / "server", folder / "ledger.jsonl"
         ledger.touch()
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -134,19 +136,21 @@ class _Stage:
             {"tasks": TASK_MODULES, "redis": {"url": "embedded", "folder": server}}
         )
         runner = Runner(settings)
-        async with (
-            runner,
-            Till.opened(folder / "gateway", runner, count=plot.payments, share=plot.share) as till,
-            Processes(folder, _worker_settings(server, secret, till)).stopped_at_the_end() as processes,
-        ):
-            display.note(f"server   Valkey, {runner.server_url()}")
+        async with Processes(folder, server).stopped_at_the_end() as processes:
             ports = await processes.start_receiver(ledger, share=plot.share, seed=plot.seed, secret=secret)
             display.note(f"receiver 127.0.0.1:{ports['receiver']}, its ledger is {ledger}")
-            yield cls(plot, display, runner, processes, ports, ledger, till)
+            async with (
+                runner,
+                Till.opened(folder / "gateway", runner, count=plot.payments, share=plot.share) as till,
+                processes.stopped_at_the_end(keep=1),
+            ):
+                display.note(f"server   Valkey, {runner.server_url()}")
+                worker = _worker_settings(server, secret, till)
+                yield cls(plot, display, runner, processes, ports, ledger, till, worker)
 
     async def play(self) -> Played:
         """Go from the first enqueue to the balance."""
-        worker = await self._processes.start_worker()
+        worker = await self._processes.start_worker(self._worker)
         self._display.note(f"worker   process {worker.pid}, arq runner.WorkerSettings")
         began = time.monotonic()
         with self._display.open():
@@ -223,7 +227,7 @@ class _Stage:
         running = watch.states()[JobState.RUNNING]
         await self._processes.kill(worker)
         self._kills += 1
-        fresh = await self._processes.start_worker()
+        fresh = await self._processes.start_worker(self._worker)
         at = f"{watch.ended} webhooks had ended, {running} were under way"
         self._display.note(f"kill -9  worker {worker.pid}: {at}; worker {fresh.pid} starts")
 

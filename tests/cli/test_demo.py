@@ -73,6 +73,13 @@ def processes_in(folder: Path) -> list[str]:
     return [line for line in listed.stdout.splitlines() if str(folder) in line and not line.startswith("Z")]
 
 
+def wait_until_nothing_runs_in(folder: Path) -> None:
+    deadline = time.monotonic() + 30
+    while processes_in(folder) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes_in(folder) == []
+
+
 # -- a whole run ----
 
 
@@ -152,13 +159,33 @@ def test_stay_keeps_all_up_until_it_is_told_to_end(running, folder):
 
 
 def test_a_demo_that_is_killed_leaves_no_process_behind(running, folder):
-    """The receiver sees its starter gone and ends the workers; the last of them stops the server."""
+    """The receiver sees its starter gone, ends the workers, and stops the server when nobody holds it."""
     running.kill()
     running.wait()
-    deadline = time.monotonic() + 30
-    while processes_in(folder) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert processes_in(folder) == []
+    wait_until_nothing_runs_in(folder)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from runner.demo.scenario import Plot, play
+from runner.demo.show import Silent
+
+class Killed(Silent):
+    def note(self, text):
+        if text.startswith(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(play(Plot(webhooks=5, share=0, payments=1), Killed(), print))
+"""
+
+
+@pytest.mark.parametrize("step", ["receiver", "server", "worker", "client"])
+def test_a_demo_that_is_killed_while_it_starts_leaves_no_process_behind(folder, step):
+    """Whatever it has started by then: a worker that cannot yet stop the server, or no worker at all."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+    killed = subprocess.run([sys.executable, "-c", KILLED, step], cwd=folder, env=env, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    wait_until_nothing_runs_in(folder)
 
 
 def test_ctrl_c_in_the_middle_ends_everything_and_exits_130(folder):
