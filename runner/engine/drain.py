@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from ..wire.outage import OTHERS_RENEW_S
 from .claim import Rounds
 from .running import Running
 from .survive import TROUBLE, Patience, is_passing
@@ -34,7 +35,7 @@ async def drain(running: Running, rounds: Rounds, wake: Wake) -> None:
         except TROUBLE as error:
             if not is_passing(error):
                 break
-            await asyncio.sleep(patience.next_delay_s())
+            await asyncio.sleep(min(patience.next_delay_s(), OTHERS_RENEW_S / 2))  # before others claim
         await wake.sleep(0.1)
     if closing := [each.carrier for each in running.closing.values() if each.carrier]:
         _, late = await asyncio.wait(closing, timeout=max(0.0, deadline - loop.time()))

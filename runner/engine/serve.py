@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..wire.outage import Outage
+from ..wire.outage import OTHERS_RENEW_S, Outage
 from ..wire.scripts import Execute
 from .claim import Rounds
 from .running import Running
@@ -132,7 +132,9 @@ class Serving:
             self.back.set()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait before the next try; shorter where somebody else has found a server meanwhile."""
+        """Wait before the next try; shorter where a server was found, or others would claim what runs."""
+        if self.running.attempts:
+            seconds = min(seconds, OTHERS_RENEW_S / 2)
         await asyncio.sleep(min(seconds, SHORTEST_PAUSE_S))
         if seconds > SHORTEST_PAUSE_S:
             await self.back.sleep(seconds - SHORTEST_PAUSE_S)

@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from runner.dead_letters import Retention
+from runner.engine.drain import drain
 from runner.engine.serve import Serving
 from runner.engine.upkeep import Upkeep
 from runner.engine.wake import Wake
@@ -79,7 +81,14 @@ def serving(rounds: Any, reach: Any) -> Serving:
         heart_beat=nothing,
     )
     running: Any = SimpleNamespace(
-        tasks={}, held=[], ready=[], in_flight=0, ask=nobody, begin=nothing, is_one_alone=lambda: False
+        attempts={},
+        tasks={},
+        held=[],
+        ready=[],
+        in_flight=0,
+        ask=nobody,
+        begin=nothing,
+        is_one_alone=lambda: False,
     )
     upkeep: Any = SimpleNamespace(reach=reach)
     made = Serving(
@@ -145,6 +154,54 @@ def test_a_worker_that_holds_nothing_finds_out_when_the_server_is_back() -> None
     finally:
         world.end()
     assert all(slots < 1 for at, slots in rounds.ran[1:] if at < BACK_AT_S + OTHERS_RENEW_S)
+
+
+async def leave(world: World, written: list[float]) -> None:
+    """Stop with a job whose end cannot be written yet."""
+    running: Any = SimpleNamespace(
+        attempts={"job": object()},
+        closing={},
+        in_flight=0,
+        begin=nothing,
+        cancel=lambda *_: None,
+        release_unstarted=lambda: None,
+    )
+
+    async def run(**_: Any) -> None:
+        if world.now_s < BACK_AT_S:
+            raise RedisConnectionError("away")
+        written.append(world.now_s)
+        running.attempts.clear()
+
+    rounds: Any = SimpleNamespace(has_lost_claim=lambda: False, has_work=lambda **_: True, run=run)
+    await drain(running, rounds, Wake())
+
+
+async def go_on(world: World, written: list[float]) -> None:
+    """Serve with a job whose end cannot be written yet; nobody else tells that the server is back."""
+
+    async def reach() -> None:
+        if world.now_s < BACK_AT_S:
+            raise RedisConnectionError("away")
+        written.append(world.now_s)
+
+    made = serving(Rounds(world), reach)
+    made.running.attempts = {"job": object()}
+    made.back = Wake()
+    await made.run()
+
+
+@pytest.mark.parametrize("worker", [leave, go_on])
+@pytest.mark.parametrize("seed", range(10))
+def test_what_has_ended_is_written_before_others_claim_it(worker: Any, seed: int) -> None:
+    """Nobody renews a job that has ended: others run it again a second after (seeds 2573, 3555)."""
+    world, written = World(seed), list[float]()
+    with seeded(world):
+        world.process("w", lambda: worker(world, written))
+        world.run(lambda: bool(written), deadline_s=60)
+        world.end()
+    assert written
+    assert written[0] < BACK_AT_S + OTHERS_RENEW_S
 
 
 class Process:

@@ -126,7 +126,8 @@ class Witness:
             held = self.leases.get(job)
             if held is not None:
                 self.vanished[job] += 1
-                self.taken.look(job, job, held.fence)
+                if reply[at + 8] != 1:  # one that runs alone was set aside before, by whomever
+                    self.taken.look(job, job, held.fence)
                 self._ledger.lose(job.decode(), held.fence)
                 if held.until_ms > now and held.token != token:
                     self._blame(f"{job!r} was given away {held.until_ms - now} ms before its lease ended")
