@@ -166,6 +166,16 @@ class Rounds:
             for queue, _ in asked:
                 queue.claiming.pop(number, None)
 
+    async def return_lost(self) -> None:
+        """Give back what claims have leased whose answers were lost, and claim nothing.
+
+        Raises:
+            redis.exceptions.RedisError: what was not given back is kept in mind.
+        """
+        for queue in self.queues:
+            while queue.lost_claims:
+                await self._claim(self._round, queue, 0, is_idle=False)
+
     async def _settle(self, queue: ServedQueue) -> None:
         ends, queue.ends = queue.ends[:ROUND_JOBS], queue.ends[ROUND_JOBS:]
         if not ends:  # another round took them meanwhile

@@ -18,7 +18,7 @@ SETTLE_PATIENCE_S = 10.0
 async def drain(running: Running, rounds: Rounds, wake: Wake) -> None:
     """Cancel what runs and write how it ended; give up on a server that stays away for SETTLE_PATIENCE_S.
 
-    A claim whose answer was lost may have leased jobs: it is asked again, and what it gives is given back.
+    A claim whose answer was lost may have leased jobs: they are given back, too.
     """
     loop = asyncio.get_running_loop()
     deadline, patience = loop.time() + SETTLE_PATIENCE_S, Patience()
@@ -27,11 +27,11 @@ async def drain(running: Running, rounds: Rounds, wake: Wake) -> None:
         for attempt in list(running.attempts.values()):
             running.cancel(attempt, "shutdown")
         running.release_unstarted()
-        slots = 1 if rounds.has_lost_claim() else -1
         try:
-            if rounds.has_work(in_flight=running.in_flight, slots=slots):
-                await rounds.run(in_flight=running.in_flight, slots=slots)
+            if rounds.unwritten:
+                await rounds.run(in_flight=running.in_flight, slots=-1)
                 continue
+            await rounds.return_lost()
         except TROUBLE as error:
             if not is_passing(error):
                 break

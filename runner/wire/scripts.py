@@ -124,7 +124,7 @@ class Scripts:
         is_resent: bool = False,
         now_ms: int = 0,
     ) -> Claim:
-        """Lease up to ``limit`` (1..500) due jobs."""
+        """Lease up to ``limit`` (0..500) due jobs; 0 with ``is_resent`` only gives back."""
         reply = await self._run(
             "claim",
             (keys.queue, keys.running, keys.suspects, keys.dead, keys.abort, keys.ward, keys.paused),

@@ -317,8 +317,9 @@ async def test_a_connection_lost_with_two_rounds_under_way_loses_and_repeats_not
     assert await yard.redis.hlen(yard.keys.running) == 0
 
 
-async def test_each_of_two_lost_claims_is_asked_again(yard: Any) -> None:
-    """What they have leased comes with later claims, once each; nothing waits for a lease to end."""
+@pytest.fixture
+def losing(yard: Any) -> tuple[Rounds, list[str], Callable[[], None]]:
+    """Rounds whose answers are lost until the last of these is called, and the ids that claims brought."""
     taken: list[str] = []
     is_away = True
 
@@ -327,6 +328,10 @@ async def test_each_of_two_lost_claims_is_asked_again(yard: Any) -> None:
         if is_away:
             raise RedisConnectionError("the answer is lost")
         return reply
+
+    def come_back() -> None:
+        nonlocal is_away
+        is_away = False
 
     rounds = Rounds(
         Scripts(execute),
@@ -337,22 +342,45 @@ async def test_each_of_two_lost_claims_is_asked_again(yard: Any) -> None:
         on_claimed=lambda queue, jobs, token, now_ms: taken.extend(job.job_id for job in jobs),
         on_settled=lambda queue, ends: None,
     )
-    jobs = [await yard.put(noted) for _ in range(4)]
-    await yard.scripts.claim(
-        yard.keys, token="t.1", worker="w", limit=0, lease_ms=1000
-    )  # the script is known
+    return rounds, taken, come_back
+
+
+async def lose_two_claims(yard: Any, rounds: Rounds) -> None:
+    """Lease two jobs twice, and hear of neither."""
+    # By another way first: the script is known then.
+    await yard.scripts.claim(yard.keys, token="t.1", worker="w", limit=0, lease_ms=1000)
     both = [rounds.run(in_flight=1, slots=2), rounds.run(in_flight=1, slots=2)]
     rounds.queues[0].has_more = True  # or the second one would have nothing to claim
-    assert [type(each) for each in await asyncio.gather(*both, return_exceptions=True)] == [
-        RedisConnectionError
-    ] * 2
+    kinds = [type(each) for each in await asyncio.gather(*both, return_exceptions=True)]
+    assert kinds == [RedisConnectionError] * 2
     assert await yard.redis.hlen(yard.keys.running) == 4
+
+
+async def test_each_of_two_lost_claims_is_asked_again(yard: Any, losing: Any) -> None:
+    """What they have leased comes with later claims, once each; nothing waits for a lease to end."""
+    rounds, taken, come_back = losing
+    jobs = [await yard.put(noted) for _ in range(4)]
+    await lose_two_claims(yard, rounds)
     assert (len(rounds.queues[0].lost_claims), rounds.claiming, taken) == (2, 0, [])
-    is_away = False
+    come_back()
     for _ in range(2):
         await rounds.run(in_flight=1, slots=2)
     assert sorted(taken) == sorted(jobs)
     assert not rounds.has_lost_claim()
+
+
+async def test_who_stops_gives_back_what_lost_claims_have_leased(yard: Any, losing: Any) -> None:
+    """And claims nothing for it: after an outage another worker's job could be among what is due."""
+    rounds, taken, come_back = losing
+    for _ in range(5):
+        await yard.put(noted)
+    await lose_two_claims(yard, rounds)
+    come_back()
+    await rounds.return_lost()
+    assert (taken, rounds.has_lost_claim()) == ([], False)
+    assert await yard.redis.hlen(yard.keys.running) == 0
+    claim = await yard.scripts.claim(yard.keys, token="t.2", worker="w", limit=9, lease_ms=1000)
+    assert [job.attempt for job in claim.jobs] == [1] * 5
 
 
 async def test_an_idle_workers_claim_fills_all_slots(yard: Any) -> None:

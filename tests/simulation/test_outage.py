@@ -173,7 +173,7 @@ async def leave(world: World, written: list[float]) -> None:
         written.append(world.now_s)
         running.attempts.clear()
 
-    rounds: Any = SimpleNamespace(has_lost_claim=lambda: False, has_work=lambda **_: True, run=run)
+    rounds: Any = SimpleNamespace(has_lost_claim=lambda: False, unwritten=1, run=run)
     await drain(running, rounds, Wake())
 
 

@@ -13,7 +13,7 @@
 -- ARGV  now_ms     int   0 = ask the server
 -- ARGV  token      str   random, of this call; proves the leases
 -- ARGV  worker     str   name of the worker
--- ARGV  limit      int   at most this many jobs, 1..500
+-- ARGV  limit      int   at most this many jobs, 0..500
 -- ARGV  lease_ms   int   length of the lease
 -- ARGV  is_idle    int   1: the worker runs nothing, so it may take a suspect, alone
 -- ARGV  is_resent  int   1: an earlier call with this token may have got through; its jobs are given back first
