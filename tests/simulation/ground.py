@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from runner.engine.serve import SMALLEST_HALF
 from runner.schedules.declare import every
 from runner.schedules.schedule import Schedule
 from runner.wire.keys import Keys, Layout, keys_of
@@ -31,6 +32,7 @@ class Ground:
         declared: schedules that each worker brings.
         added: others, by when they are defined at run time.
         pauses: name of a schedule, when it is paused and when it goes on.
+        half: how many ended jobs let a round overtake another one, and are claimed at once at least.
     """
 
     layout: Layout
@@ -39,6 +41,7 @@ class Ground:
     declared: list[Schedule]
     added: list[tuple[float, Schedule]]
     pauses: list[tuple[str, float, float]]
+    half: int
 
     @property
     def keys(self) -> dict[str, Keys]:
@@ -68,6 +71,7 @@ def ground_of(seed: int) -> Ground:
         [each for each, added in zip(made, is_added, strict=True) if not added],
         [(rng.uniform(0, 3), each) for each, added in zip(made, is_added, strict=True) if added],
         [pause for pause in pauses if rng.random() < 0.4],
+        Random(f"half {seed}").choice([1, 2, SMALLEST_HALF]),
     )
 
 

@@ -6,7 +6,9 @@ import logging
 from dataclasses import dataclass
 from signal import SIGTERM
 from typing import Any
+from unittest.mock import patch
 
+from runner.engine import serve
 from runner.engine.function import function_of
 from runner.engine.worker import EngineOptions, Worker
 from runner.errors import ServerError
@@ -97,7 +99,7 @@ class Simulation:
         shop.LEDGER.append(self.ledger)
         logging.disable(logging.CRITICAL)
         try:
-            with seeded(world):
+            with seeded(world), patch.object(serve, "SMALLEST_HALF", self.plan.ground.half):
                 self._run()
         finally:
             logging.disable(logging.NOTSET)
