@@ -236,6 +236,12 @@ class RateLimit:
         """
         refuse_unknown(f"RateLimit({self.name!r})", self.name, (self.key, self.cost), parameters)
 
+    def standing_claim(self) -> Claim | None:
+        """Say what every call takes; None where that depends on its arguments."""
+        if self.key is not None or callable(self.cost) or fields_of(self.name):
+            return None
+        return Claim(self, name_of(self.name, None, {}), self.cost)
+
     def claim(self, task: str, named: Mapping[str, Any]) -> Claim:
         """Say what one call takes.
 

@@ -1,5 +1,8 @@
 """What limits and tenants cost jobs that do nothing: the same jobs without any, and with each, in turn."""
 
+from itertools import pairwise
+from statistics import fmean
+
 from ..tasks import Task
 from .drain import Crew, Drained, crew
 from .loop import run
@@ -28,24 +31,26 @@ FIGURES = {
 
 
 def measure(stage: Stage, options: Options) -> Sample:
-    """Drain a queue of each kind with the same workers; plain jobs before, after, and beside parked ones."""
-    drained: dict[str, Drained] = {}
+    """Drain a queue of each kind with the same workers, plain jobs around it; last, plain ones beside parked.
+
+    A kind is compared with its plain neighbours: machines change their speed within seconds.
+    """
+    jobs = options.jobs
     with crew(stage, Ours(), max_jobs=options.concurrency, processes=options.processes) as workers:
-        before = _drained(workers, plain, options.jobs)
+        plains = [_drained(workers, plain, jobs)]
+        drained: dict[str, Drained] = {}
         for name, each in KINDS.items():
-            drained[name] = _drained(workers, each, options.jobs)
-        after = _drained(workers, plain, options.jobs)
-        parked = PARKED * options.jobs
-        run(_enqueue(stage, blocked, parked))
-        drained["beside parked"] = _drained(workers, plain, options.jobs, beside=parked)
-        workers.check_results((len(drained) + 2) * options.jobs)
-    rate, cpu_s = (before.rate + after.rate) / 2, (_cpu_s(before) + _cpu_s(after)) / 2
-    sample = {"plain": rate}
-    for name, each in drained.items():
+            drained[name] = _drained(workers, each, jobs)
+            plains.append(_drained(workers, plain, jobs))
+        run(_enqueue(stage, blocked, PARKED * jobs))
+        drained["beside parked"] = _drained(workers, plain, jobs, beside=PARKED * jobs)
+        workers.check_results((len(drained) + len(plains)) * jobs)
+    sample = {"plain": fmean(each.rate for each in plains)}
+    for (name, each), around in zip(drained.items(), [*pairwise(plains), plains[-1:]], strict=True):
         sample |= {
             name: each.rate,
-            f"{name} / plain": each.rate / rate,
-            f"{name} CPU / plain": _cpu_s(each) / cpu_s,
+            f"{name} / plain": each.rate / fmean(near.rate for near in around),
+            f"{name} CPU / plain": _cpu_s(each) / fmean(_cpu_s(near) for near in around),
         }
     return sample
 

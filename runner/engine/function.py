@@ -184,7 +184,7 @@ def _promised(task: Task[..., Any], policy: RetryPolicy) -> Iterator[Middleware]
     if task.breakers:
         yield ThroughGates(task.breakers, task.parameters)
     if task.rate_limits:
-        yield AtARate(task.rate_limits, task.parameters)
+        yield AtARate.of(task.rate_limits, task.parameters)
     if task.lock is not None:
         yield OneAtATime(task.lock, task.parameters)
     if task.idempotency is not None:

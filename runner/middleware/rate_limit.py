@@ -196,16 +196,23 @@ class AtARate:
     Attributes:
         limits: as declared; all or none.
         parameters: the task's.
+        standing: what every call takes; empty where that depends on its arguments.
     """
 
     limits: Sequence[RateLimit]
     parameters: Parameters
+    standing: Sequence[Claim]
+
+    @classmethod
+    def of(cls, limits: Sequence[RateLimit], parameters: Parameters) -> "AtARate":
+        """Make it of what a task declares."""
+        standing = [claim for limit in limits if (claim := limit.standing_claim()) is not None]
+        return cls(limits, parameters, standing if len(standing) == len(limits) else ())
 
     async def __call__(self, attempt: Attempt, call_next: CallNext) -> Outcome:
         limiter: Limiter = attempt.ctx["limiter"]
         try:
-            named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
-            claims = [limit.claim(attempt.task, named) for limit in self.limits]
+            claims = self.standing or self._claims(attempt)
         except InvalidArguments as error:
             return Dead("invalid_arguments", error)
         try:
@@ -223,3 +230,7 @@ class AtARate:
             took_s = attempt.clock.monotonic() - began
             limiter.hear(claims, took_s, is_throttled=health.verdict == "throttled")
         return outcome
+
+    def _claims(self, attempt: Attempt) -> Sequence[Claim]:
+        named = self.parameters.named(attempt.task, attempt.args, attempt.kwargs)
+        return [limit.claim(attempt.task, named) for limit in self.limits]

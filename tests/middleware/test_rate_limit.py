@@ -327,3 +327,21 @@ async def test_what_a_call_cannot_give_is_refused_at_enqueue(make: Make) -> None
         await runner.enqueue(fetch, f"https://{'ü' * 10_000}.example")
     named = {"url": f"https://{'ü' * 10_000}.example", "size": 1}
     assert len(RateLimit("host:{url.host}", "1/s").claim("fetch", named).bucket) == 71
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_standing"),
+    [
+        (RateLimit("provider", "1/s", burst=3, cost=2), True),
+        (RateLimit("ü" * 200, "1/s"), True),
+        (RateLimit("host:{url.host}", "1/s"), False),
+        (RateLimit("tenant", "1/s", key=lambda url: url), False),
+        (RateLimit("size", "1/s", cost=lambda url: len(url)), False),
+    ],
+)
+def test_what_no_argument_changes_is_claimed_once_for_all_calls(limit: RateLimit, is_standing: bool) -> None:
+    """A limit's standing claim is that of each of its calls; there is none where calls differ."""
+    standing = limit.standing_claim()
+    assert (standing is not None) is is_standing
+    if standing is not None:
+        assert standing == limit.claim("fetch", {"url": "http://example.com"})
