@@ -59,7 +59,7 @@ def list_(
     as_json: AsJson = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One object a letter and line.")] = False,
 ) -> None:  # fmt: skip
-    """List dead letters, newest first; prints the cursor to go on with to stderr."""
+    """List dead letters, of each queue the newest first; prints the cursor to go on with to stderr."""
     wanted = filter_of(task, reason, error, host, text, since, until, destination)
 
     async def read(dead: DeadLetters) -> None:

@@ -64,7 +64,7 @@ class DeadLetters:
         look: int = 1000,
         order: Order = "newest",
     ) -> Page:
-        """List letters, by default the newest first.
+        """List letters, queue by queue and shard by shard, of each by default the newest first.
 
         Args:
             wanted: which ones.
