@@ -205,7 +205,7 @@ async def test_an_embedded_worker_finishes_before_its_block_ends(redis_url: str,
             jobs = [await runner.enqueue(work, number) for number in range(20)]
             await wait_until(lambda: len(began) == 2, "all slots are taken")
         done = [await job.status() for job in jobs]
-        assert (began, len(ran)) == (ran, 2)
+        assert (set(began), len(ran)) == (set(ran), 2)
         assert done.count(JobState.SUCCEEDED) == 2
         assert done.count(JobState.READY) == 18
         assert {(await job.info()).attempts for job in jobs} == {0, 1}
