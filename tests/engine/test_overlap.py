@@ -168,16 +168,16 @@ async def test_jobs_begin_while_a_trip_is_under_way(yard: Any) -> None:
 async def test_a_stop_gives_back_what_has_not_begun(yard: Any, stop: str) -> None:
     """A signal between the claim's answer and the start: no call, no attempt spent, nothing leased."""
     began: list[str] = []
-    jobs = [await yard.put(noted) for _ in range(100)]
+    jobs = [await yard.put(noted) for _ in range(200)]  # more wait: no claim is the last one
     worker = yard.worker(noted, ctx={"began": began})
     seen: list[str] = []
 
-    def signal_at_the_last_claim(fields: Any) -> None:
+    def signal_at_a_full_claim(fields: Any) -> None:
         seen.append(fields["job_id"])
-        if len(seen) == len(jobs):
+        if len(seen) == 100:
             getattr(worker, stop)(15)
 
-    forget = events.subscribe("job.claimed", signal_at_the_last_claim)
+    forget = events.subscribe("job.claimed", signal_at_a_full_claim)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait_for(worker.async_run(), 20)
