@@ -296,6 +296,18 @@ async def test_a_round_overtakes_another_when_a_half_has_ended(yard: Any) -> Non
     assert most <= 60
 
 
+async def test_slots_that_a_claim_under_way_may_fill_are_not_free(yard: Any) -> None:
+    """Of two claims under way neither knows what the other brings."""
+    async with holding(yard, [], []) as worker:
+        claiming, half = worker._rounds.queues[0].claiming, worker.max_jobs // 2
+        assert worker._serving.free_slots() == half
+        claiming[1] = half + 3
+        assert worker._serving.free_slots() == half - 3
+        claiming[2] = half - 3
+        assert worker._serving.free_slots() == 0
+        claiming.clear()
+
+
 async def test_a_connection_lost_with_two_rounds_under_way_loses_and_repeats_nothing(yard: Any) -> None:
     """Outcomes are kept, and each claim whose answer is lost is asked again by its own token."""
     began: list[str] = []
