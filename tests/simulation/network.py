@@ -68,8 +68,9 @@ class Network:
             wire.snap("the server went away")
 
     def come_back(self) -> None:
-        self.is_down = False
-        self.away_until_s = self.troubled_at_s = self.world.now_s
+        if self.is_down:  # of two outages at once the first to end ends both
+            self.is_down = False
+            self.away_until_s = self.troubled_at_s = self.world.now_s
 
     def speed_up(self) -> None:
         self.slow_s = 0.0

@@ -57,6 +57,7 @@ class Witness:
         spent: attempts, by job.
         vanished: how often a lease ran out and the job went to somebody else.
         ends: what ended a job, by job.
+        cancels: the results of jobs that were cancelled while they waited, by job.
         winners: attempts, as (job, fence), that ended well and were believed.
         done: digests of effects that are known to have happened.
         records: who has begun an effect and not said how it ended, by digest.
@@ -73,6 +74,7 @@ class Witness:
         self.spent: Counter[bytes] = Counter()
         self.vanished: Counter[bytes] = Counter()
         self.ends: dict[bytes, list[str]] = {}
+        self.cancels: dict[bytes, bytes] = {}
         self.winners: set[tuple[str, int]] = set()
         self.unsure: set[bytes] = set()
         self.gated: dict[bytes, str] = {}
@@ -181,7 +183,9 @@ class Witness:
                     self.winners.add((job.decode(), fence))
 
     def _cancel(self, named: dict[str, bytes], _: list[bytes], reply: int) -> None:
-        if reply == 1:
+        """A call that is sent again, as its answer was lost, is told the same."""
+        if reply == 1 and self.cancels.get(named["id"]) != named["result"]:
+            self.cancels[named["id"]] = named["result"]
             self.leases.pop(named["id"], None)
             self._end(named["id"], "cancelled")
 

@@ -86,6 +86,17 @@ async def test_a_job_that_is_there_already_is_left_alone(execute, keys, redis):
     assert await redis.get(keys.job(f"cron:s:{NOW + 1000}")) == b"mine"
 
 
+async def test_a_job_whose_time_comes_again_counts_once(execute, keys):
+    """After the clock went back: of two that may run there is room for one more (seed 35226)."""
+    await wire.put(execute, keys, "s", fingerprint="f", definition=b"{}", now_ms=NOW)
+    assert (await one(execute, keys, asked(most=2), NOW + 1000))[0] == "MADE"
+    for is_paused in (True, False):
+        await wire.pause(execute, keys, "s", is_paused=is_paused, now_ms=NOW)
+    assert (await one(execute, keys, asked(most=2), NOW + 1000))[0] == "EXISTS"
+    assert (await one(execute, keys, asked(NOW + 1000, NOW + 2000, most=2), NOW + 2000))[0] == "MADE"
+    assert (await one(execute, keys, asked(NOW + 2000, NOW + 3000, most=2), NOW + 3000))[0] == "SKIPPED"
+
+
 async def test_many_ticks_of_many_schedules_are_one_call(execute, keys, redis):
     """A hundred, each with its own answer."""
     ticks = [asked(name=f"s{n}", job_id=f"cron:s{n}:1") for n in range(100)]

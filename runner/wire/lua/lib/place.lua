@@ -16,7 +16,13 @@ local function place(queue, abort, arq, ours, key, job, overlap, most)
     job.id, job.payload = kept[1], kept[2]
   end
   local word = spawn(queue, abort, arq, ours, job.id, job.due, job.payload)
-  alive[#alive + 1] = job.id
+  local is_listed = false
+  for _, id in ipairs(alive) do
+    is_listed = is_listed or id == job.id
+  end
+  if not is_listed then -- it is, when the clock went back and its time comes again
+    alive[#alive + 1] = job.id
+  end
   redis.call('HSET', key, 'jobs', table.concat(alive, '\n'), 'late', job.late)
   redis.call('HINCRBY', key, 'made', 1)
   return kept[1] and 'BUFFERED' or word
