@@ -28,12 +28,16 @@ OUR_WORKER = "runner.engine.worker:Worker"
 STOCK_WORKER = "arq.worker:Worker"
 # pytest-asyncio 0.24 took away the event_loop fixture that arq's conftest builds on.
 TOOLS = ["pytest==8.4.2", "pytest-asyncio==0.23.6", "pytest-mock==3.17.0", "pytest-timeout==2.4.0",
-         "dirty-equals==0.11", "msgpack==1.2.4", "pytz==2026.6", "tzdata==2026.6"]  # fmt: skip
+         "pytest-rerunfailures==16.1", "dirty-equals==0.11", "msgpack==1.2.4", "pytz==2026.6",
+         "tzdata==2026.6"]  # fmt: skip
 # Only these, by name: arq's suite was not written for the project's own plugins, such as random order.
-PLUGINS = ["arq_suite_plugin", "pytest_asyncio.plugin", "pytest_mock", "pytest_timeout"]
+PLUGINS = ["arq_suite_plugin", "pytest_asyncio.plugin", "pytest_mock", "pytest_timeout",
+           "pytest_rerunfailures"]  # fmt: skip
 # arq reads its time zone from any of these, and its tests set them themselves.
 ZONE_VARIABLES = {"ARQ_TIMEZONE", "arq_timezone", "TIMEZONE", "timezone"}
 LIMIT_S = 180
+# arq's client has one millisecond from SET to PTTL there, and our Worker no part: a busy machine needs more.
+AGAIN = ("--reruns", "5", "--only-rerun", "== 1000000 ± 1")
 
 
 class NoSuiteError(Exception):
@@ -158,7 +162,8 @@ def run_pytest(folder: Path, tools: Path, worker: str, port: int, more: list[str
     plugins = [word for name in PLUGINS for word in ("-p", name)]
     # The suite makes every warning an error, and redis-py 5 deprecates the close() that arq itself calls.
     known = "ignore:Call to deprecated close:DeprecationWarning"
-    command = [sys.executable, "-m", "pytest", *plugins, "-p", "no:cacheprovider", "-q", "-W", known, *more]
+    command = [sys.executable, "-m", "pytest", *plugins, "-p", "no:cacheprovider", "-q"]
+    command += ["-W", known, *AGAIN, *more]
     # In a session of its own: a Worker that spins for ever is beyond pytest-timeout, but not beyond a signal.
     process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
     try:
